@@ -1,0 +1,21 @@
+// Package mir is a framework for distributed protocols: a protocol author
+// writes pure state machines, and mir carries events between them.
+//
+// How an event travels. A node holds a handful of modules. An [Event] is a
+// concrete Go struct (its [Body]) addressed to one module by a small integer
+// that [Names] interned when the node was wired. The node's single goroutine
+// takes events off its queue and hands each to its module's Apply; what Apply
+// emits goes to the end of the same queue, and the loop goes on until the queue
+// is empty. Modules therefore run to completion one event at a time and need no
+// locks.
+//
+// Two kinds of module exist. A passive [Module] is a pure transition: no clock,
+// no goroutine, no randomness, no map-iteration order, no I/O. An [Active]
+// module (the timer, the network) owns goroutines and injects batches of events
+// through the node's bounded input, which pauses it when the node is behind.
+//
+// The same modules run under two schedulers: [Node], which uses real time, and
+// package sim, which runs any number of nodes under seeded virtual time.
+//
+// What mir does not do: it knows no protocol, no cryptography and no storage.
+package mir

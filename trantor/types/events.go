@@ -1,0 +1,89 @@
+package types
+
+// Events between the modules of one replica, in the order in which a
+// transaction meets them.
+
+// Submit hands a transaction to the mempool.
+type Submit struct{ Tx Tx }
+
+// SubmitResult tells the results module what became of a Submit: Err is nil, or
+// one of the mempool's typed errors.
+type SubmitResult struct {
+	ID  TxID
+	Err error
+}
+
+// Flush asks the mempool to close the batch being filled now.
+type Flush struct{}
+
+// NewBatch: mempool -> availability. Data is the encoded batch (EncodeBatch).
+type NewBatch struct{ Data []byte }
+
+// CertReady: availability -> ordering. A batch of this replica is certified.
+type CertReady struct{ Cert Certificate }
+
+// Ordered: ordering -> delivery. Sent in order of Seq without gaps.
+type Ordered struct {
+	Seq      SeqNr
+	Epoch    Epoch
+	Proposal Proposal
+}
+
+// EpochEnd: ordering -> delivery, after the last Ordered of the epoch.
+type EpochEnd struct{ Epoch Epoch }
+
+// NeedBatch: delivery -> availability. Answered with BatchData, now or once it
+// was fetched from a signer.
+type NeedBatch struct{ Cert Certificate }
+
+// BatchData: availability -> delivery. Data hashes to Batch.
+type BatchData struct {
+	Batch Digest
+	Data  []byte
+}
+
+// BatchUsed: delivery -> availability. The batch was delivered at Epoch, and may be collected
+// once that epoch's checkpoint is stable and old enough.
+type BatchUsed struct {
+	Batch Digest
+	Epoch Epoch
+}
+
+// Delivered: delivery -> results, one per delivered transaction, in order.
+type Delivered struct {
+	Seq    SeqNr
+	Tx     Tx
+	Result []byte
+}
+
+// Progress: delivery -> mempool. These transactions are delivered.
+type Progress struct{ IDs []TxID }
+
+// Snapshot: delivery -> checkpoint. The state after the last transaction of Epoch.
+type Snapshot struct {
+	Epoch Epoch
+	Data  []byte
+}
+
+// StableCheckpoint: checkpoint -> ordering, availability, results. Signatures of
+// weight 2f+1 agree on the state at the end of Epoch.
+type StableCheckpoint struct {
+	Epoch  Epoch
+	Digest Digest
+	Sigs   []Signature
+}
+
+func (Submit) EventName() string           { return "client.Submit" }
+func (SubmitResult) EventName() string     { return "mempool.SubmitResult" }
+func (Flush) EventName() string            { return "client.Flush" }
+func (NewBatch) EventName() string         { return "mempool.NewBatch" }
+func (CertReady) EventName() string        { return "availability.CertReady" }
+func (Ordered) EventName() string          { return "ordering.Ordered" }
+func (EpochEnd) EventName() string         { return "ordering.EpochEnd" }
+func (NeedBatch) EventName() string        { return "delivery.NeedBatch" }
+func (BatchData) EventName() string        { return "availability.BatchData" }
+func (BatchUsed) EventName() string        { return "delivery.BatchUsed" }
+func (Delivered) EventName() string        { return "delivery.Delivered" }
+func (Progress) EventName() string         { return "delivery.Progress" }
+func (Snapshot) EventName() string         { return "delivery.Snapshot" }
+func (StableCheckpoint) EventName() string { return "checkpoint.Stable" }
