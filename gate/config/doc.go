@@ -1,0 +1,2 @@
+// Package config reads perfgate.yml, strictly, into validated settings.
+package config
