@@ -43,10 +43,13 @@ type BatchData struct {
 }
 
 // BatchUsed: delivery -> availability. The batch was delivered at Epoch, and may be collected
-// once that epoch's checkpoint is stable and old enough.
+// once that epoch's checkpoint is stable and old enough. Any other batch of that creator with
+// the same number will never be asked for.
 type BatchUsed struct {
-	Batch Digest
-	Epoch Epoch
+	Batch   Digest
+	Epoch   Epoch
+	Creator NodeID
+	No      BatchNo
 }
 
 // Delivered: delivery -> results, one per delivered transaction, in order.
@@ -56,8 +59,13 @@ type Delivered struct {
 	Result []byte
 }
 
-// Progress: delivery -> mempool. These transactions are delivered.
-type Progress struct{ IDs []TxID }
+// Progress: delivery -> mempool. The transactions IDs are delivered; those in
+// Dropped came by in the log and were not (a duplicate, or outside its client's
+// window), so that whoever submitted them can forget them.
+type Progress struct {
+	IDs     []TxID
+	Dropped []TxID
+}
 
 // Snapshot: delivery -> checkpoint. The state after the last transaction of Epoch.
 type Snapshot struct {

@@ -54,11 +54,19 @@ type Signature struct {
 	Sig    []byte
 }
 
+// BatchNo numbers the batches of one creator from 0. It bounds a certificate's
+// life: a number that is already in the log is skipped there without looking
+// at the batch, so a batch that was collected cannot be asked for again by
+// ordering its old certificate once more.
+type BatchNo uint64
+
 // Certificate of availability: signatures of weight more than f over the
-// batch digest, so that at least one correct replica holds the batch.
+// creator, the number and the digest of a batch, so that at least one correct
+// replica holds it.
 // Invariant: Sigs is sorted by Signer without repetition.
 type Certificate struct {
 	Creator NodeID
+	No      BatchNo
 	Batch   Digest
 	Sigs    []Signature
 }

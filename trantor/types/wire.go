@@ -172,13 +172,13 @@ func AppendBytes(dst, b []byte) []byte {
 
 // Limits of what is accepted from a peer.
 const (
-	MaxReplicas      = 1024    // signatures per certificate at most
-	SignatureBytes   = 64      // Ed25519
-	MaxBatchBytes    = 8 << 20 // one encoded batch
-	MaxBatchTxs      = 1 << 16 // transactions per batch
-	MaxCertsPerSlot  = 1 << 10 // certificates per proposal
-	minSigWireBytes  = 4 + 4   // signer, length
-	minCertWireBytes = 4 + 32 + 4
+	MaxReplicas      = 1024           // signatures per certificate at most
+	SignatureBytes   = 64             // Ed25519
+	MaxBatchBytes    = 8 << 20        // one encoded batch
+	MaxBatchTxs      = 1 << 16        // transactions per batch
+	MaxCertsPerSlot  = 1 << 10        // certificates per proposal
+	minSigWireBytes  = 4 + 4          // signer, length
+	minCertWireBytes = 4 + 8 + 32 + 4 // creator, number, digest, signature count
 )
 
 // AppendSigs appends a list of signatures; ReadSigs is its reverse.
@@ -229,11 +229,12 @@ func ReadProposal(r *Reader) Proposal {
 // AppendCert appends c; ReadCert is its reverse.
 func AppendCert(dst []byte, c Certificate) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(c.Creator))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(c.No))
 	dst = append(dst, c.Batch[:]...)
 	return AppendSigs(dst, c.Sigs)
 }
 
 // ReadCert reads what AppendCert wrote.
 func ReadCert(r *Reader) Certificate {
-	return Certificate{Creator: NodeID(r.U32()), Batch: r.Digest(), Sigs: ReadSigs(r)}
+	return Certificate{Creator: NodeID(r.U32()), No: BatchNo(r.U64()), Batch: r.Digest(), Sigs: ReadSigs(r)}
 }
