@@ -1,0 +1,44 @@
+// Package crypto signs and verifies for the protocol modules.
+//
+// Only what must convince a third party is signed: acknowledgements that go
+// into availability certificates, votes that go into prepared certificates,
+// and checkpoints. Everything else is authenticated by the channel it came on.
+//
+// The package's one opinion is that a signature is always over a domain and a
+// message, so that a signature made for one purpose can never be shown for
+// another. It does not manage keys beyond holding them, and it keeps no cache.
+package crypto
+
+import (
+	"errors"
+
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+// Domain says what a signature is for: "trantor/availability/ack". Every use
+// has one of its own, of at most 255 bytes.
+type Domain string
+
+// Crypto is the signing identity of one replica together with the public keys
+// of all. An implementation is safe for use by several goroutines.
+type Crypto interface {
+	// Sign signs msg for domain with this replica's key.
+	Sign(domain Domain, msg []byte) []byte
+	// Verify returns nil if sig is signer's signature on msg for domain, and an
+	// error wrapping ErrSignature if it is not or the signer has no known key.
+	Verify(signer types.NodeID, domain Domain, msg, sig []byte) error
+}
+
+// ErrSignature is what a failed verification wraps.
+var ErrSignature = errors.New("invalid signature")
+
+// appendSigned appends the bytes that are signed: the length of the domain, the
+// domain, the message. The length makes the encoding unique.
+func appendSigned(dst []byte, domain Domain, msg []byte) []byte {
+	if len(domain) > 255 {
+		panic("crypto: invariant broken: domain of more than 255 bytes: " + string(domain))
+	}
+	dst = append(dst, byte(len(domain)))
+	dst = append(dst, domain...)
+	return append(dst, msg...)
+}
