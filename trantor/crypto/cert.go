@@ -1,6 +1,7 @@
 package crypto
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -76,6 +77,6 @@ func (s *SigSet) Sigs() []types.Signature { return slices.Clone(s.sigs) }
 
 func (s *SigSet) find(signer types.NodeID) (int, bool) {
 	return slices.BinarySearchFunc(s.sigs, signer, func(have types.Signature, want types.NodeID) int {
-		return int(int64(have.Signer) - int64(want))
+		return cmp.Compare(have.Signer, want)
 	})
 }
