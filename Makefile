@@ -39,4 +39,4 @@ bench-smoke:
 # golden rewrites every golden file; commit a golden diff only when you can
 # explain it.
 golden:
-	go test ./gate/... ./cmd/... ./internal/... -update
+	go test -count=1 $$(grep -rl internal/golden --include='*_test.go' . | xargs -n1 dirname | sort -u) -update
