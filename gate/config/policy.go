@@ -1,5 +1,7 @@
 package config
 
+import "regexp"
+
 // Policy is what the gate asks of every benchmark, after perfgate.yml (read
 // from the base side) was applied to the defaults. It is part of the bundle, so
 // that a replay decides as the first run did.
@@ -25,4 +27,48 @@ type Rule struct {
 	Required bool `json:"required,omitempty" yaml:"required"`
 	// FailOn is "regression" (the default) or "never": report, but do not fail.
 	FailOn string `json:"fail-on,omitempty" yaml:"fail-on"`
+}
+
+// The defaults of every rule.
+const (
+	DefaultTarget    = 5
+	FailOnRegression = "regression"
+	FailOnNever      = "never"
+)
+
+// For resolves the policy for one benchmark (as "PKG.NAME") and unit: the
+// defaults, then every rule that matches, in order, the later winning field by
+// field. A rule whose Match is no regular expression matches nothing; Parse
+// and Check refuse it.
+func (p Policy) For(key, unit string) Rule {
+	out := Rule{Target: DefaultTarget, FailOn: FailOnRegression}
+	for _, r := range p.Rules {
+		if r.Unit != "" && r.Unit != unit {
+			continue
+		}
+		if r.Match != "" {
+			if re, err := regexp.Compile(r.Match); err != nil || !re.MatchString(key) {
+				continue
+			}
+		}
+		out = out.over(r)
+	}
+	return out
+}
+
+// over lays the fields that r sets over those of base. Ignore and Required can
+// be set but not unset: a bool that a rule leaves out looks like false.
+func (base Rule) over(r Rule) Rule {
+	if r.Target != 0 {
+		base.Target = r.Target
+	}
+	if r.Direction != "" {
+		base.Direction = r.Direction
+	}
+	if r.FailOn != "" {
+		base.FailOn = r.FailOn
+	}
+	base.Ignore = base.Ignore || r.Ignore
+	base.Required = base.Required || r.Required
+	return base
 }

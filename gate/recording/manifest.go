@@ -202,6 +202,9 @@ type Manifest struct {
 	CPUSeconds    float64 `json:"cpu-seconds"`
 	// Files is the sha256 of every other file of the bundle, by slash-separated path.
 	Files map[string]string `json:"files"`
+	// Checksum is the sha256 of this manifest, as it is written, with Checksum
+	// empty. Write and Read see to it.
+	Checksum string `json:"checksum"`
 }
 
 // Bundle is a manifest and its samples, in the order in which they were taken.

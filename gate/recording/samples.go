@@ -1,0 +1,185 @@
+package recording
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// samplesFile is the path of a side's samples inside a bundle.
+func samplesFile(side Side) string { return "samples/" + string(side) + ".txt" }
+
+// sideConfig are the configuration keys that hold for all samples of a side.
+// Keys without a value are left out: benchmark format has no empty value.
+func sideConfig(m *Manifest, side Side) []benchfmt.Config {
+	commit := m.Base.Commit
+	if side == Head {
+		commit = m.Head.Commit
+	}
+	var config []benchfmt.Config
+	add := func(key, value string) {
+		if value = strings.Join(strings.Fields(value), " "); value != "" {
+			config = append(config, benchfmt.Config{Key: key, Value: []byte(value), File: true})
+		}
+	}
+	add("role", string(side))
+	add("commit", commit)
+	add("machine-class", m.Machine.ClassID)
+	add("goos", m.Machine.Class["goos"])
+	add("goarch", m.Machine.Class["goarch"])
+	add("cpu", m.Machine.Class["cpu"])
+	add("go-version", m.Toolchain)
+	return config
+}
+
+// encodeSamples writes the samples of a side, in the order given, in benchmark
+// format. It writes a configuration key again only where its value changes.
+func encodeSamples(m *Manifest, side Side, samples []Sample) ([]byte, error) {
+	var buf bytes.Buffer
+	w := benchfmt.NewWriter(&buf)
+	for _, unit := range slices.Sorted(maps.Keys(m.Units)) {
+		u := m.Units[unit]
+		if err := writeUnit(w, unit, "better", u.Better); err != nil {
+			return nil, err
+		}
+		if err := writeUnit(w, unit, "assume", u.Assume); err != nil {
+			return nil, err
+		}
+	}
+	config := sideConfig(m, side)
+	for _, s := range samples {
+		if s.Side != side {
+			continue
+		}
+		if err := w.Write(sampleResult(config, s)); err != nil {
+			return nil, err
+		}
+	}
+	return buf.Bytes(), nil
+}
+
+func writeUnit(w *benchfmt.Writer, unit, key, value string) error {
+	if value == "" {
+		return nil
+	}
+	return w.Write(&benchfmt.UnitMetadata{
+		UnitMetadataKey: benchfmt.UnitMetadataKey{Unit: unit, Key: key}, OrigUnit: unit, Value: value})
+}
+
+// sampleResult is the record of one sample. The GOMAXPROCS suffix is in the
+// name, as go test writes it, and the configuration says how long it is.
+func sampleResult(config []benchfmt.Config, s Sample) *benchfmt.Result {
+	res := &benchfmt.Result{Config: slices.Clone(config), Iters: s.N}
+	set := func(key, value string) {
+		res.Config = append(res.Config, benchfmt.Config{Key: key, Value: []byte(value), File: true})
+	}
+	set("pkg", s.Key.Pkg)
+	set("gomaxprocs", strconv.Itoa(s.Key.Procs))
+	set("channel", string(s.Channel))
+	set("round", strconv.Itoa(s.Round))
+	set("pair", strconv.Itoa(s.Pair))
+	set("order", strconv.Itoa(s.Order))
+	set("slot", strconv.Itoa(s.Core))
+	name := strings.TrimPrefix(s.Key.Name, "Benchmark")
+	if s.Key.Procs != 1 {
+		name += "-" + strconv.Itoa(s.Key.Procs)
+	}
+	res.Name = benchfmt.Name(name)
+	for _, v := range s.Values {
+		res.Values = append(res.Values, benchfmt.Value{Value: v.Value, Unit: v.Unit})
+	}
+	return res
+}
+
+// decodeSamples reads what encodeSamples wrote, and nothing else: a file that
+// would not be written again byte for byte is refused, naming the first line
+// that differs.
+func decodeSamples(m *Manifest, side Side, data []byte) ([]Sample, error) {
+	name := samplesFile(side)
+	var samples []Sample
+	checker := newSampleChecker(m)
+	r := benchfmt.NewReader(bytes.NewReader(data), name)
+	for r.Scan() {
+		switch rec := r.Result().(type) {
+		case *benchfmt.SyntaxError:
+			return nil, rec
+		case *benchfmt.Result:
+			_, line := rec.Pos()
+			s, err := resultSample(side, rec)
+			if err == nil {
+				err = checker.check(&s)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s:%d: %w", name, line, err)
+			}
+			samples = append(samples, s)
+		}
+	}
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	Canonical(samples)
+	again, err := encodeSamples(m, side, samples)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, data) {
+		return nil, fmt.Errorf("%s:%d: not as perfgate writes it", name, firstDifference(again, data))
+	}
+	return samples, nil
+}
+
+func resultSample(side Side, rec *benchfmt.Result) (Sample, error) {
+	s := Sample{Side: side, N: rec.Iters, Channel: Channel(rec.GetConfig("channel"))}
+	ints := []struct {
+		key string
+		dst *int
+	}{{"gomaxprocs", &s.Key.Procs}, {"round", &s.Round}, {"pair", &s.Pair}, {"order", &s.Order}, {"slot", &s.Core}}
+	for _, i := range ints {
+		n, err := strconv.Atoi(rec.GetConfig(i.key))
+		if err != nil {
+			return Sample{}, fmt.Errorf("configuration key %s: %q is no whole number", i.key, rec.GetConfig(i.key))
+		}
+		*i.dst = n
+	}
+	s.Key.Pkg = rec.GetConfig("pkg")
+	name, err := splitProcs("Benchmark"+rec.Name.String(), s.Key.Procs)
+	if err != nil {
+		return Sample{}, err
+	}
+	s.Key.Name = name
+	for _, v := range rec.Values {
+		s.Values = append(s.Values, Value{Unit: v.Unit, Value: v.Value})
+	}
+	return s, nil
+}
+
+// splitProcs takes the GOMAXPROCS suffix off a name. What looks like a suffix
+// is one only where it equals the GOMAXPROCS of the run: the name of a
+// sub-benchmark may well end in "-4".
+func splitProcs(name string, procs int) (string, error) {
+	if procs == 1 {
+		return name, nil
+	}
+	rest, ok := strings.CutSuffix(name, "-"+strconv.Itoa(procs))
+	if !ok {
+		return "", fmt.Errorf("%s does not end in -%d, the GOMAXPROCS of its run", name, procs)
+	}
+	return rest, nil
+}
+
+// firstDifference is the number, from 1, of the first line that differs.
+func firstDifference(a, b []byte) int {
+	line := 1
+	for i := 0; i < len(a) && i < len(b) && a[i] == b[i]; i++ {
+		if a[i] == '\n' {
+			line++
+		}
+	}
+	return line
+}
