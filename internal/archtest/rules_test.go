@@ -1,0 +1,134 @@
+package archtest
+
+const module = "github.com/perfgate/perfgate"
+
+// protocolModules are pure transitions: events in, events out.
+var protocolModules = []string{
+	"trantor/mempool",
+	"trantor/availability",
+	"trantor/ordering",
+	"trantor/checkpoint",
+	"trantor/statetransfer",
+	"trantor/delivery",
+}
+
+// deterministic packages give the same output for the same input on every run:
+// the protocol modules with what they are made of, and the gate's pure stages,
+// so that a bundle gives the same bytes wherever it is read again.
+var deterministic = append([]string{
+	"trantor/types",
+	"trantor/quorum",
+	"trantor/app",
+	"trantor/replica",
+	"gate/compare",
+	"gate/verdict",
+	"gate/profdiff",
+	"gate/culprit",
+	"gate/bottleneck",
+	"gate/report",
+}, protocolModules...)
+
+var determinism = Determinism{
+	Forbidden: []string{"math/rand", "crypto/rand", "os", "net", "sync", "runtime", "syscall", "unsafe", "plugin"},
+}
+
+// What groups of packages may import, named once.
+var (
+	xperf     = "golang.org/x/perf"
+	golden    = "internal/golden"
+	protocol  = []string{"mir", "trantor/types", "trantor/quorum", "trantor/crypto"}
+	modules   = []string{"trantor/mempool", "trantor/availability", "trantor/ordering/iss", "trantor/ordering/pbft", "trantor/checkpoint", "trantor/statetransfer", "trantor/delivery", "trantor/app"}
+	underTest = join(protocol, modules, "mir/sim", "mir/eventlog", "mir/instrument", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "trantor/cluster", "benchsuite/workload")
+	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/compare", "gate/verdict", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report"}
+)
+
+var rules = Rules{
+	Module:  module,
+	Guarded: []string{"net", "net/http", "net/rpc", "crypto/tls", "os/exec"},
+	Owners: map[string][]string{
+		xperf:                         {"gate/compare", "gate/recording", "gate/baseline"},
+		"github.com/google/pprof":     {"gate/profdiff", "gate/bottleneck", "gate/recording"},
+		"github.com/google/go-github": {"gate/github"},
+		"google.golang.org/grpc":      {"trantor/net", "trantor/server"},
+		"net":                         {"trantor/net", "trantor/server"},
+		"net/http":                    {"gate/github", "gate/report/serve", "trantor/server"},
+		"os/exec":                     {"gate/measure", "gate/repo", "trantor/cluster", "cmd/trantor"},
+	},
+	Apart: [][2]string{
+		{"gate", "mir"},
+		{"gate", "trantor"},
+		{"gate", "benchsuite"},
+		{"cmd/perfgate", "mir"},
+		{"cmd/perfgate", "trantor"},
+		{"cmd/perfgate", "benchsuite"},
+		{"cmd/trantor", "gate"},
+	},
+	Siblings: protocolModules,
+	Packages: map[string]Rule{
+		"cmd/perfgate": {
+			Imports: []string{"gate/cli"},
+			Tests:   []string{golden, "github.com/rogpeppe/go-internal", "gate/recording", "gate/config", "gate/verdict", "os/exec"},
+		},
+		"cmd/trantor": {Imports: join(underTest, "os/exec"), Tests: []string{golden, "github.com/rogpeppe/go-internal"}},
+
+		"gate":              {},
+		"gate/cli":          {Imports: join(wholeGate, "gate/github", "gate/report/serve"), Tests: []string{golden}},
+		"gate/config":       {Imports: []string{"go.yaml.in/yaml/v3"}},
+		"gate/repo":         {Imports: []string{"os/exec"}},
+		"gate/machine":      {Imports: []string{"gate/recording", "golang.org/x/sys"}},
+		"gate/recording":    {Imports: []string{"gate/config", xperf, "github.com/google/pprof"}},
+		"gate/measure":      {Imports: []string{"gate/config", "gate/repo", "gate/machine", "gate/recording", "golang.org/x/sys", "os/exec"}, Tests: []string{golden}},
+		"gate/baseline":     {Imports: []string{"gate/recording", xperf}, Tests: []string{"gate/config"}},
+		"gate/compare":      {Imports: []string{"gate/recording", "gate/config", xperf}, Tests: []string{golden, "os/exec"}},
+		"gate/verdict":      {Imports: []string{"gate/compare", "gate/config", "gate/recording"}, Tests: []string{golden}},
+		"gate/profdiff":     {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
+		"gate/culprit":      {Imports: []string{"gate/profdiff", "gate/repo"}, Tests: []string{golden}},
+		"gate/bottleneck":   {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
+		"gate/report":       {Imports: []string{"gate/compare", "gate/culprit", "gate/recording", "gate/verdict"}, Tests: []string{golden, "gate/config"}},
+		"internal/archtest": {Tests: []string{"os/exec"}},
+		"internal/golden":   {},
+
+		"mir":            {Tests: []string{"mir/sim"}},
+		"mir/sim":        {Imports: []string{"mir"}},
+		"mir/eventlog":   {Imports: []string{"mir"}, Tests: []string{"mir/sim"}},
+		"mir/instrument": {Imports: []string{"mir"}},
+
+		"trantor":               {},
+		"trantor/types":         {Imports: []string{"mir"}},
+		"trantor/quorum":        {Imports: []string{"mir", "trantor/types"}},
+		"trantor/crypto":        {Imports: []string{"mir", "trantor/types", "trantor/quorum"}},
+		"trantor/app":           {Imports: []string{"mir", "trantor/types"}},
+		"trantor/mempool":       {Imports: protocol, Tests: []string{golden, "mir/sim"}},
+		"trantor/availability":  {Imports: protocol, Tests: []string{golden, "mir/sim"}},
+		"trantor/ordering":      {Imports: protocol, Tests: []string{golden, "mir/sim"}},
+		"trantor/ordering/pbft": {Imports: protocol, Tests: []string{golden, "mir/sim"}},
+		"trantor/ordering/iss":  {Imports: join(protocol, "trantor/ordering", "trantor/ordering/pbft"), Tests: []string{golden, "mir/sim"}},
+		"trantor/checkpoint":    {Imports: protocol, Tests: []string{golden, "mir/sim"}},
+		"trantor/statetransfer": {Imports: protocol, Tests: []string{golden, "mir/sim"}},
+		"trantor/delivery":      {Imports: join(protocol, "trantor/app"), Tests: []string{golden, "mir/sim"}},
+		"trantor/net":           {Imports: join(protocol, "net", "crypto/tls", "google.golang.org/grpc")},
+		"trantor/store":         {Imports: protocol},
+		"trantor/replica":       {Imports: join(protocol, modules), Tests: []string{golden, "mir/sim"}},
+		"trantor/server":        {Imports: join(protocol, modules, "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "net", "net/http", "crypto/tls", "google.golang.org/grpc")},
+		"trantor/cluster":       {Imports: join(protocol, modules, "mir/sim", "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "os/exec"), Tests: []string{golden}},
+
+		"benchsuite":          {Imports: underTest, Tests: underTest},
+		"benchsuite/micro":    {Imports: underTest, Tests: underTest},
+		"benchsuite/macro":    {Imports: underTest, Tests: underTest},
+		"benchsuite/workload": {Imports: underTest, Tests: underTest},
+	},
+}
+
+// join flattens strings and lists of strings.
+func join(parts ...any) []string {
+	var all []string
+	for _, part := range parts {
+		switch part := part.(type) {
+		case string:
+			all = append(all, part)
+		case []string:
+			all = append(all, part...)
+		}
+	}
+	return all
+}
