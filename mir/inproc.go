@@ -140,7 +140,7 @@ func (p *InprocPort) Stop() {
 func (p *InprocPort) Apply(ev Event, out *Out) {
 	send, ok := ev.Body.(Send)
 	if !ok {
-		panic(fmt.Sprintf("mir: invariant broken: the network was sent %s", eventName(ev)))
+		panic(fmt.Sprintf("mir: invariant broken: the network was sent %s", ev.Body.EventName()))
 	}
 	encoded := false
 	f := frame{dest: send.Dest, sub: send.Sub}

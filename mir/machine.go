@@ -150,11 +150,14 @@ func (m *Machine) Module(id ModuleID) Module {
 // end.
 func (m *Machine) Input(ev Event) error {
 	if m.queue.len() != 0 {
-		panic(fmt.Sprintf("mir: invariant broken: input %s while %d events are pending", eventName(ev), m.queue.len()))
+		panic(fmt.Sprintf("mir: invariant broken: input while %d events are pending", m.queue.len()))
 	}
 	m.inputNext = true
 	return m.push("input", ev)
 }
+
+// Pending is the number of events that are queued.
+func (m *Machine) Pending() int { return m.queue.len() }
 
 // Step applies the oldest pending event and queues what its module emits. It
 // reports false when nothing is pending. After an error the machine must not
@@ -185,7 +188,7 @@ func (m *Machine) apply(ev Event) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{
-				Module: m.names.Name(ev.To), Sub: ev.Sub, Event: eventName(ev),
+				Module: m.names.Name(ev.To), Sub: ev.Sub, Event: ev.Body.EventName(),
 				Value: v, Stack: debug.Stack(),
 			}
 		}
@@ -195,12 +198,15 @@ func (m *Machine) apply(ev Event) (err error) {
 }
 
 func (m *Machine) push(from string, ev Event) error {
+	if ev.Body == nil {
+		return fmt.Errorf("mir: %s sent an event without body to %s", from, m.names.Name(ev.To))
+	}
 	if m.Module(ev.To) == nil {
-		return fmt.Errorf("mir: %s sent %s to %s: %w", from, eventName(ev), m.names.Name(ev.To), ErrUnregistered)
+		return fmt.Errorf("mir: %s sent %s to %s: %w", from, ev.Body.EventName(), m.names.Name(ev.To), ErrUnregistered)
 	}
 	if m.queue.len() >= m.queueMax {
 		return fmt.Errorf("mir: %s sent %s to %s with %d events pending: %w",
-			from, eventName(ev), m.names.Name(ev.To), m.queue.len(), ErrQueueFull)
+			from, ev.Body.EventName(), m.names.Name(ev.To), m.queue.len(), ErrQueueFull)
 	}
 	m.counts[ev.To].in.Add(1)
 	m.queue.push(ev)
@@ -223,11 +229,4 @@ func (m *Machine) Counters() []ModuleCounters {
 		})
 	}
 	return all
-}
-
-func eventName(ev Event) string {
-	if ev.Body == nil {
-		return "an event without body"
-	}
-	return ev.Body.EventName()
 }

@@ -86,7 +86,7 @@ func (t *RealTimer) Apply(ev Event, out *Out) {
 	case TimerDue:
 		t.onDue(body, out)
 	default:
-		panic(fmt.Sprintf("mir: invariant broken: the timer was sent %s", eventName(ev)))
+		panic(fmt.Sprintf("mir: invariant broken: the timer was sent %s", ev.Body.EventName()))
 	}
 }
 
