@@ -45,13 +45,17 @@ type Timed struct {
 type ExactState string
 
 // The states. Disagree: a side does not agree with itself, so that the metric
-// is no exact one on this machine.
+// is no exact one on this machine. Unconfirmed: the sides differ, but the
+// further processes that would confirm it did not run. Where the direction is
+// unknown, Rise and Fall are those of the number.
 const (
 	Same      ExactState = "same"
 	Rise      ExactState = "rise"      // worse, confirmed by more processes
 	Fall      ExactState = "fall"      // better, confirmed
 	Tolerated ExactState = "tolerated" // differs by less than the unit's tolerance
 	Disagree  ExactState = "disagree"
+
+	Unconfirmed ExactState = "unconfirmed"
 )
 
 // ExactResult is the exact channel's finding. Values are per op.
