@@ -1,0 +1,150 @@
+// Package cli is the command line: one file per command, and the only place
+// where the parts of the gate are wired together.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"github.com/perfgate/perfgate/gate/verdict"
+)
+
+// Env is what a command gets from its surroundings.
+type Env struct {
+	Stdout, Stderr io.Writer
+	Dir            string // working folder
+	Getenv         func(string) string
+	verdictShown   bool // a report ended with the verdict line already
+	Terminal       bool // standard error is a terminal: progress may be drawn
+}
+
+// command is one entry of the command table.
+type command struct {
+	name    string
+	summary string
+	run     func(ctx context.Context, env *Env, args []string) int
+	// verdict: the command ends with a verdict line on standard output, whatever
+	// happens, because `go run` hides the exit code.
+	verdict bool
+}
+
+var commands = []command{
+	{"local", "measure the working tree against its base and give a verdict", runLocal, true},
+	{"check", "the same between two commits, for CI", runCheck, true},
+	{"compare", "compare two benchmark files or bundles", runCompare, true},
+	{"replay", "decide a recorded bundle again", runReplay, true},
+	{"baseline", "record, show or verify stored baselines", runBaseline, false},
+	{"suite", "write or verify the manifest of a benchmark suite", runSuite, false},
+	{"version", "print the version", runVersion, false},
+}
+
+// Main runs the command line and returns the exit code.
+func Main(ctx context.Context, env *Env, args []string) int {
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		usage(env.Stdout)
+		return verdict.ExitPass
+	}
+	for _, c := range commands {
+		if c.name != args[0] {
+			continue
+		}
+		code := c.run(ctx, env, args[1:])
+		if c.verdict && code != verdict.ExitPass && !env.verdictShown {
+			fmt.Fprintf(env.Stdout, "verdict: %s (exit %d)\n", exitWords(code), code)
+		}
+		return code
+	}
+	fmt.Fprintf(env.Stderr, "perfgate: unknown command %q; `perfgate help` lists them\n", args[0])
+	return verdict.ExitUsage
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "perfgate tells whether a change made a Go program slower, and how sure that is.\n\nusage: perfgate COMMAND [flags]\n\n")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.summary)
+	}
+	fmt.Fprint(w, "\nEvery command explains its flags with -h. Exit codes: 0 pass, 1 regression, 2 usage, 3 not measured, 130 interrupted.\n")
+}
+
+// exitWords names an exit code where no report could.
+func exitWords(code int) string {
+	switch code {
+	case verdict.ExitUsage:
+		return "none, the command could not be carried out"
+	case verdict.ExitNotMeasured:
+		return "not measured"
+	case verdict.ExitInterrupted:
+		return "none, interrupted"
+	}
+	return "none"
+}
+
+// fail prints an error and returns code, or the interrupt's code where that is
+// the cause.
+func (e *Env) fail(code int, err error) int {
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(e.Stderr, "perfgate: interrupted")
+		return verdict.ExitInterrupted
+	}
+	fmt.Fprintf(e.Stderr, "perfgate: %v\n", err)
+	return code
+}
+
+// parse reads the flags of a command; ok is false when the command is over,
+// with the exit code to return.
+func (e *Env) parse(fs *flag.FlagSet, args []string, operands int) (code int, ok bool) {
+	fs.SetOutput(e.Stderr)
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return verdict.ExitPass, false
+	case err != nil:
+		return verdict.ExitUsage, false
+	case operands >= 0 && fs.NArg() != operands:
+		if fs.NArg() > operands {
+			fmt.Fprintf(e.Stderr, "perfgate: %s: unexpected operand %q\n", fs.Name(), fs.Arg(operands))
+		} else {
+			fmt.Fprintf(e.Stderr, "perfgate: %s: %d operands given, %d wanted\n", fs.Name(), fs.NArg(), operands)
+		}
+		fs.Usage()
+		return verdict.ExitUsage, false
+	}
+	return 0, true
+}
+
+func runVersion(_ context.Context, env *Env, _ []string) int {
+	fmt.Fprintln(env.Stdout, toolVersion())
+	return verdict.ExitPass
+}
+
+// toolVersion is "perfgate VERSION", from what the go command recorded.
+func toolVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Path != "github.com/perfgate/perfgate" {
+		return "perfgate (devel)"
+	}
+	return "perfgate " + info.Main.Version
+}
+
+// isTerminal tells whether f is a character device.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// System is the real environment.
+func System() *Env {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "."
+	}
+	return &Env{
+		Stdout: os.Stdout, Stderr: os.Stderr, Dir: dir, Getenv: os.Getenv,
+		Terminal: isTerminal(os.Stderr) && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb",
+	}
+}

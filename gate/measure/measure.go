@@ -1,0 +1,256 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/perfgate/perfgate/gate/recording"
+)
+
+// Stopper sees every pair as it is taken and says, after each round, which
+// benchmarks need no more.
+type Stopper interface {
+	// Pair adds one pair of the co-run or wall channel.
+	Pair(base, head recording.Sample) error
+	// Look ends a round: decisions are taken here and nowhere else.
+	Look()
+	// Undecided tells whether key still needs pairs in channel.
+	Undecided(key recording.Key, channel recording.Channel) bool
+}
+
+// Progress is what a person is told while it measures.
+type Progress struct {
+	Phase     string // "building", "planning", "exact", "co-run", "wall"
+	Detail    string // the benchmark or package at hand
+	Done      int
+	Planned   int // 0 where unknown
+	Undecided int // benchmarks that still need pairs
+	Left      time.Duration
+}
+
+// Config says what to measure.
+type Config struct {
+	// Toolchain builds both sides.
+	Toolchain Toolchain
+	// BaseDir and HeadDir are the module's folders on each side.
+	BaseDir, HeadDir string
+	// Packages are patterns for go list; Bench is a -test.bench pattern.
+	Packages []string
+	Bench    string
+	// Only restricts the run to these benchmarks, which the suite's manifest
+	// expects: one that is missing is an outcome. nil means all that base has.
+	Only []recording.Key
+	// Redefined lists benchmark functions ("PKG.BenchmarkX") whose definition
+	// differs between the sides; they are reported and not run.
+	Redefined map[string]string
+	// Inputs are paths below the module that benchmarks read.
+	Inputs []string
+	// Measure identical binaries too: a real A/A.
+	MeasureIdentical bool
+	// Cores are the CPUs to use; numbers below 0 cannot be pinned to.
+	Cores  []int
+	CanPin bool
+	Seed   uint64
+	// Deadline ends the measuring; zero is no limit.
+	Deadline time.Time
+	// NewStopper is called once the family of tests is registered. caps says how
+	// many pairs each benchmark gets at most in each channel.
+	NewStopper func(family []recording.Test, units map[string]recording.Unit) (Stopper, error)
+	// Report is called often; nil is allowed.
+	Report func(Progress)
+	// Scratch is an empty folder for binaries; the caller removes it.
+	Scratch string
+}
+
+// Result is what was measured.
+type Result struct {
+	Units      map[string]recording.Unit
+	Benchmarks []recording.Benchmark
+	Family     []recording.Test
+	Outcomes   []recording.Outcome
+	Samples    []recording.Sample
+	Warnings   []string
+	OutOfTime  bool
+	CPU        time.Duration
+}
+
+// ErrNoBenchmarks: the patterns match nothing.
+var ErrNoBenchmarks = errors.New("no benchmark to run")
+
+// session is a measurement under way.
+type session struct {
+	Config
+	rng        *rand.Rand
+	base, head map[string]*pkg
+	bench      []string // parts of the -test.bench pattern
+	plans      []*plan
+	exact      map[recording.Key]*exactRuns
+	round      int
+	stopper    Stopper
+	Result
+}
+
+// Run measures. Its error is for what makes the run impossible (the head side
+// does not compile, nothing matches, the run was interrupted); everything else
+// is an outcome in the result.
+func Run(ctx context.Context, cfg Config) (Result, error) {
+	s := &session{
+		Config: cfg, bench: splitPattern(cfg.Bench),
+		rng:   rand.New(rand.NewPCG(cfg.Seed, 0)),
+		exact: map[recording.Key]*exactRuns{},
+	}
+	s.Units = map[string]recording.Unit{}
+	for _, part := range s.bench {
+		if _, err := regexp.Compile(part); err != nil {
+			return Result{}, fmt.Errorf("--bench %q is no regular expression: %w", cfg.Bench, err)
+		}
+	}
+	steps := []func(context.Context) error{s.build, s.planAll, s.exactAll, s.register, s.coRunAll, s.wallAll, s.checkInputs}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return Result{}, err
+		}
+	}
+	return s.Result, nil
+}
+
+func (s *session) report(p Progress) {
+	if s.Report == nil {
+		return
+	}
+	if !s.Deadline.IsZero() {
+		p.Left = time.Until(s.Deadline)
+	}
+	s.Report(p)
+}
+
+func (s *session) outcome(key recording.Key, side recording.Side, kind recording.OutcomeKind, detail string) {
+	s.Outcomes = append(s.Outcomes, recording.Outcome{Key: key, Side: side, Kind: kind, Detail: detail})
+}
+
+// build compiles both sides before anything is measured.
+func (s *session) build(ctx context.Context) error {
+	overlayDir := filepath.Join(s.Scratch, "overlay")
+	if err := os.MkdirAll(overlayDir, 0o755); err != nil {
+		return fmt.Errorf("making a folder for the overlay: %w", err)
+	}
+	overlay, err := WriteOverlay(s.Toolchain.Root, overlayDir)
+	if err != nil {
+		return err
+	}
+	s.report(Progress{Phase: "building", Detail: "listing packages"})
+	if s.head, err = s.Toolchain.listPackages(ctx, recording.Head, s.HeadDir, s.Packages); err != nil {
+		return err
+	}
+	var failed *BuildError
+	s.base, err = s.Toolchain.listPackages(ctx, recording.Base, s.BaseDir, s.Packages)
+	if errors.As(err, &failed) {
+		s.outcome(recording.Key{Pkg: failed.Pkg}, recording.Base, recording.NoBuild, failed.Output)
+	} else if err != nil {
+		return err
+	}
+	s.selectBenchmarks()
+	paths := s.packagePaths()
+	if len(paths) == 0 && len(s.Outcomes) == 0 {
+		return fmt.Errorf("%w: no benchmark function matches --bench %q in packages %s", ErrNoBenchmarks, s.Bench, strings.Join(s.Packages, " "))
+	}
+	for i, path := range paths {
+		for _, side := range []recording.Side{recording.Base, recording.Head} {
+			s.report(Progress{Phase: "building", Detail: string(side) + " " + path, Done: 2 * i, Planned: 2 * len(paths)})
+			if err := s.buildOne(ctx, side, path, overlay, i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// packagePaths lists the packages that either side measures.
+func (s *session) packagePaths() []string {
+	var paths []string
+	for _, side := range []map[string]*pkg{s.base, s.head} {
+		for path := range side {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// selectBenchmarks keeps the functions that the pattern and the suite want.
+func (s *session) selectBenchmarks() {
+	first := regexp.MustCompile(s.bench[0])
+	wanted := map[string]bool{}
+	if s.Only != nil {
+		s.Only = slices.DeleteFunc(slices.Clone(s.Only), func(k recording.Key) bool { return !s.matches(k.Name) })
+	}
+	for _, k := range s.Only {
+		wanted[k.Pkg+"."+topLevel(k.Name)] = true
+	}
+	for _, side := range []map[string]*pkg{s.base, s.head} {
+		for path, p := range side {
+			p.benchmarks = slices.DeleteFunc(p.benchmarks, func(name string) bool {
+				return !first.MatchString(name) || s.Only != nil && !wanted[path+"."+name]
+			})
+			if len(p.benchmarks) == 0 {
+				delete(side, path)
+			}
+		}
+	}
+}
+
+func topLevel(name string) string {
+	top, _, _ := strings.Cut(name, "/")
+	return top
+}
+
+func (s *session) buildOne(ctx context.Context, side recording.Side, path, overlay string, i int) error {
+	pkgs, dir := s.base, s.BaseDir
+	if side == recording.Head {
+		pkgs, dir = s.head, s.HeadDir
+	}
+	p := pkgs[path]
+	if p == nil {
+		return nil
+	}
+	out := filepath.Join(s.Scratch, fmt.Sprintf("%s-%d.test", side, i))
+	err := s.Toolchain.build(ctx, side, dir, overlay, out, p)
+	var failed *BuildError
+	if errors.As(err, &failed) && side == recording.Base {
+		s.outcome(recording.Key{Pkg: path}, side, recording.NoBuild, failed.Output)
+		delete(s.base, path)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.hashInputs(dir, s.Inputs)
+}
+
+// checkInputs voids the run when what the benchmarks read has changed since
+// the build.
+func (s *session) checkInputs(context.Context) error {
+	for _, side := range []struct {
+		name recording.Side
+		pkgs map[string]*pkg
+		dir  string
+	}{{recording.Base, s.base, s.BaseDir}, {recording.Head, s.head, s.HeadDir}} {
+		for _, p := range side.pkgs {
+			before := p.inputsHash
+			if err := p.hashInputs(side.dir, s.Inputs); err != nil || p.inputsHash != before {
+				s.outcome(recording.Key{Pkg: p.path}, side.name, recording.Void,
+					"files of this package changed while it was measured; run again and leave them alone")
+			}
+		}
+	}
+	slices.SortStableFunc(s.Outcomes, func(a, b recording.Outcome) int { return a.Key.Compare(b.Key) })
+	return nil
+}

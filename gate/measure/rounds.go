@@ -1,0 +1,280 @@
+package measure
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/perfgate/perfgate/gate/recording"
+)
+
+const (
+	// wallReserve is the share of the time left after the exact pass that the
+	// co-run leaves to the wall channel, where there is one.
+	wallReserve = 0.5
+	// voidsMax is how many runs of a benchmark may void themselves.
+	voidsMax = 3
+	// voidMark begins the message of a b.Fatal by which a benchmark says that this
+	// run did not do what it measures (a protocol timeout fired, say), so that
+	// the pair is repeated.
+	voidMark = "perfgate: void run: "
+	// roundsMax ends a channel whatever the stopper says.
+	roundsMax = 10_000
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// register fixes the family of tests: every benchmark and unit that will be
+// judged, by the channel that judges it.
+func (s *session) register(context.Context) error {
+	for _, p := range s.plans {
+		if p.gone {
+			continue
+		}
+		s.registerPlan(p)
+	}
+	return nil
+}
+
+func (s *session) registerPlan(p *plan) {
+	add := func(key recording.Key, unit string, channel recording.Channel) {
+		s.Family = append(s.Family, recording.Test{Key: key, Unit: unit, Channel: channel})
+	}
+	wallKey := p.key
+	wallKey.Procs = len(s.Cores)
+	if p.wall && len(s.Cores) < 2 {
+		s.Warnings = append(s.Warnings, p.key.String()+": "+p.wallWhy)
+		p.wall = false
+	}
+	for _, u := range p.exactUnits() {
+		switch runs := s.exact[p.key]; {
+		case runs.agrees(u):
+			add(p.key, u, recording.Exact)
+		case p.coRun:
+			// No exact metric on this machine: from here on it is judged like time.
+			add(p.key, u, recording.CoRun)
+		case p.wall:
+			add(wallKey, u, recording.Wall)
+		}
+	}
+	if p.coRun {
+		add(p.key, "cpu-sec/op", recording.CoRun)
+		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: p.key, Channel: recording.CoRun, Reason: p.coRunWhy, N: p.n, ExactN: p.n})
+	}
+	if p.wall {
+		units := p.declared
+		if len(units) == 0 {
+			units = []string{"sec/op"}
+		}
+		for _, u := range units {
+			add(wallKey, u, recording.Wall)
+		}
+		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: wallKey, Channel: recording.Wall, Reason: p.wallWhy, N: p.wallN})
+	}
+}
+
+// coRunAll takes pairs in the co-run channel: both sides at once on one core,
+// which the kernel shares out between them every few milliseconds.
+func (s *session) coRunAll(ctx context.Context) error {
+	var plans []*plan
+	wall := false
+	for _, p := range s.plans {
+		if p.coRun {
+			plans = append(plans, p)
+		}
+		wall = wall || p.wall
+	}
+	stopper, err := s.NewStopper(s.Family, s.Units)
+	if err != nil {
+		return err
+	}
+	s.stopper = stopper
+	deadline := s.Deadline
+	if wall && !deadline.IsZero() {
+		deadline = deadline.Add(-time.Duration(wallReserve * float64(time.Until(deadline))))
+	}
+	return s.rounds(ctx, recording.CoRun, plans, deadline, s.coRunPair)
+}
+
+// wallAll takes pairs in the wall channel: one side after the other, each with
+// all cores to itself.
+func (s *session) wallAll(ctx context.Context) error {
+	var plans []*plan
+	for _, p := range s.plans {
+		if p.wall {
+			plans = append(plans, p)
+		}
+	}
+	return s.rounds(ctx, recording.Wall, plans, s.Deadline, s.wallPair)
+}
+
+// pairFunc takes one pair; ok is false where the benchmark is gone.
+type pairFunc func(ctx context.Context, p *plan, order []recording.Side) (samples []recording.Sample, ok bool, err error)
+
+// rounds goes over the undecided benchmarks again and again, in an order drawn
+// anew each time, until all are decided, at their cap, or out of time.
+func (s *session) rounds(ctx context.Context, channel recording.Channel, plans []*plan, deadline time.Time, take pairFunc) error {
+	pairs := map[*plan]int{}
+	for range roundsMax {
+		var open []*plan
+		for _, p := range plans {
+			if !p.gone && s.stopper.Undecided(p.keyIn(channel, len(s.Cores)), channel) {
+				open = append(open, p)
+			}
+		}
+		if len(open) == 0 {
+			return nil
+		}
+		s.round++
+		s.rng.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
+		for _, p := range open {
+			if !deadline.IsZero() && time.Now().Add(p.pairTime(channel)).After(deadline) {
+				s.OutOfTime = true
+				s.stopper.Look()
+				return nil
+			}
+			s.report(Progress{Phase: phaseName(channel), Detail: p.key.Name, Done: pairs[p] + 1, Undecided: len(open)})
+			if err := s.takePair(ctx, channel, p, pairs[p]+1, take); err != nil {
+				return err
+			}
+			pairs[p]++
+		}
+		s.stopper.Look()
+	}
+	return nil
+}
+
+func phaseName(c recording.Channel) string {
+	if c == recording.CoRun {
+		return "co-run"
+	}
+	return string(c)
+}
+
+// keyIn is the benchmark's key in a channel: the wall channel uses all cores.
+func (p *plan) keyIn(channel recording.Channel, cores int) recording.Key {
+	k := p.key
+	if channel == recording.Wall {
+		k.Procs = cores
+	}
+	return k
+}
+
+// pairTime is about how long a pair takes.
+func (p *plan) pairTime(channel recording.Channel) time.Duration {
+	perOp, n := p.cpuOp, p.n
+	if channel == recording.Wall {
+		perOp, n = p.wallOp, p.wallN
+	}
+	return time.Duration(2 * perOp * float64(n) * float64(time.Second))
+}
+
+// takePair draws the order, takes a pair, and hands it to the stopper. A void
+// pair is repeated, within limits.
+func (s *session) takePair(ctx context.Context, channel recording.Channel, p *plan, number int, take pairFunc) error {
+	order := []recording.Side{recording.Base, recording.Head}
+	if s.rng.IntN(2) == 1 {
+		order[0], order[1] = order[1], order[0]
+	}
+	samples, ok, err := take(ctx, p, order)
+	if err != nil || !ok {
+		return err
+	}
+	bySide := map[recording.Side]recording.Sample{}
+	for i, sample := range samples {
+		sample.Channel, sample.Pair, sample.Round, sample.Order = channel, number, s.round, i+1
+		bySide[sample.Side] = sample
+		s.Samples = append(s.Samples, sample)
+	}
+	return s.stopper.Pair(bySide[recording.Base], bySide[recording.Head])
+}
+
+// coRunPair starts both sides on one core, lets both come to their timed part,
+// and then lets both go.
+func (s *session) coRunPair(ctx context.Context, p *plan, order []recording.Side) ([]recording.Sample, bool, error) {
+	for {
+		core := s.drawCore()
+		var procs []*proc
+		for _, side := range order {
+			j := s.leafJob(p, p.n, 1)
+			j.cores = s.pinned(core)
+			started, err := start(ctx, s.complete(side, p.path, j), true)
+			if err != nil {
+				for _, q := range procs {
+					killGroup(q.cmd)
+					_, _ = q.wait(ctx)
+				}
+				return nil, false, err
+			}
+			procs = append(procs, started)
+		}
+		for _, q := range procs {
+			q.awaitReady()
+		}
+		for _, q := range procs {
+			q.release()
+		}
+		var ended []finished
+		for _, q := range procs {
+			f, err := q.wait(ctx)
+			if err != nil && ctx.Err() == nil {
+				return nil, false, err
+			}
+			s.CPU += f.cpu
+			ended = append(ended, f)
+		}
+		if ctx.Err() != nil {
+			return nil, false, ctx.Err()
+		}
+		samples, void := s.pairSamples(p, order, ended, 1)
+		if !void {
+			for i := range samples {
+				samples[i].Core = core
+			}
+			return samples, !p.gone, nil
+		}
+	}
+}
+
+// wallPair runs one side after the other.
+func (s *session) wallPair(ctx context.Context, p *plan, order []recording.Side) ([]recording.Sample, bool, error) {
+	for {
+		var ended []finished
+		for _, side := range order {
+			j := s.leafJob(p, p.wallN, len(s.Cores))
+			j.cores = nil
+			f, err := s.runAlone(ctx, side, p.path, j)
+			if err != nil {
+				return nil, false, err
+			}
+			ended = append(ended, f)
+		}
+		samples, void := s.pairSamples(p, order, ended, len(s.Cores))
+		if !void {
+			return samples, !p.gone, nil
+		}
+	}
+}
+
+// pairSamples reads both processes of a pair. void asks for a repetition.
+func (s *session) pairSamples(p *plan, order []recording.Side, ended []finished, procs int) (samples []recording.Sample, void bool) {
+	for i, f := range ended {
+		if _, reason, ok := strings.Cut(f.stdout+f.stderr, voidMark); ok && f.err != nil {
+			p.voids++
+			if p.voids <= voidsMax {
+				return nil, true
+			}
+			p.gone = true
+			line, _, _ := strings.Cut(reason, "\n")
+			s.outcome(p.key, order[i], recording.Void, itoa(p.voids)+" runs voided themselves, the last because "+trimOutput(line, ""))
+			return nil, false
+		}
+		sample := s.valuesOf(p, order[i], f, procs)
+		if sample == nil {
+			return nil, false
+		}
+		samples = append(samples, *sample)
+	}
+	return samples, false
+}
