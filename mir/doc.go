@@ -15,7 +15,17 @@
 // through the node's bounded input, which pauses it when the node is behind.
 //
 // The same modules run under two schedulers: [Node], which uses real time, and
-// package sim, which runs any number of nodes under seeded virtual time.
+// package sim, which runs any number of nodes under seeded virtual time. Both
+// drive a [Machine], so that they agree on every order by construction.
+//
+// Of active modules, mir has [RealTimer] and [InprocNet]. Every buffer has a
+// named bound: the input lanes ([Watermarks]), the queue of a node
+// ([DefaultQueueEventsMax]), timers ([RealTimersMax]) and outboxes
+// ([OutboxBounds]). InprocNet states who may wait for whom.
+//
+// Costs to expect: an event is about 32 bytes and an interface call, some tens
+// of nanoseconds beside its module's work; an input costs a mutex and at worst a
+// goroutine switch, shared by its batch.
 //
 // What mir does not do: it knows no protocol, no cryptography and no storage.
 package mir
