@@ -389,19 +389,27 @@ func (a *Availability) onResponse(from types.NodeID, m Response, out *mir.Out) {
 	a.arrived(m.ID, m.Data, out)
 }
 
-// arrived ends the fetch of a batch, where there is one.
+// arrived hands delivery a batch that it waits for.
 func (a *Availability) arrived(id BatchID, data []byte, out *mir.Out) {
+	if a.endFetch(id, out) {
+		out.Emit(a.cfg.Delivery, types.BatchData{Batch: id.Digest, Data: data})
+	}
+}
+
+// endFetch stops asking for a batch, and tells whether it was asked for.
+func (a *Availability) endFetch(id BatchID, out *mir.Out) bool {
 	f := a.fetches[id]
 	if f == nil {
-		return
+		return false
 	}
 	delete(a.fetches, id)
 	out.Emit(a.cfg.Timer, mir.CancelTimer{ID: mir.TimerID{Owner: a.cfg.Self, N: f.timer}})
-	out.Emit(a.cfg.Delivery, types.BatchData{Batch: id.Digest, Data: data})
+	return true
 }
 
 // onBatchUsed moves the creator's window. Another batch that was held under the
-// same number will never be asked for and goes at once.
+// same number will never be asked for and goes at once. The batch itself may
+// still be on its way, where delivery had the same bytes of another creator.
 func (a *Availability) onBatchUsed(e types.BatchUsed, out *mir.Out) {
 	id := BatchID{Creator: e.Creator, No: e.No, Digest: e.Batch}
 	peer := &a.creators[e.Creator]
@@ -410,6 +418,7 @@ func (a *Availability) onBatchUsed(e types.BatchUsed, out *mir.Out) {
 	}
 	delete(peer.held, e.No)
 	peer.used.Add(uint64(e.No))
+	a.endFetch(id, out)
 	a.used = append(a.used, usedBatch{id: id, epoch: e.Epoch})
 	a.startQueued(out)
 }

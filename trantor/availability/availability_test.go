@@ -273,6 +273,13 @@ func TestTheOtherBatchOfAUsedNumberIsFreedAtOnce(t *testing.T) {
 	want(t, transcript(t, a, from(1, Request{ID: batchID(3, 0, "x")})), "response(3/0 x)>[1]")
 }
 
+func TestNothingIsFetchedOnceItIsUsed(t *testing.T) {
+	a := New(config(0, 4))
+	id := batchID(3, 0, "x")
+	feed(a, types.NeedBatch{Cert: cert(id, 4, 1, 2)})
+	want(t, transcript(t, a, used(id, 0), retryFetch{id: id}), "cancel1")
+}
+
 func TestVerifyCertRejects(t *testing.T) {
 	m, c := quorum.Equal(4), crypto.NewSimulated(1, 0, 4)
 	id := batchID(1, 5, "x")

@@ -1,0 +1,313 @@
+// Package delivery turns the ordered log into executed transactions.
+//
+// It takes log positions in order, gets the batches behind their certificates,
+// and applies the transactions to the application strictly in log order. Its
+// one opinion is that everything it drops, it drops by a rule over the log
+// alone, so that every replica drops the same:
+//
+//   - a certificate whose creator and number came by before, or whose number is
+//     out of the creator's window, without looking at its batch;
+//   - a batch that does not decode, as a whole;
+//   - a transaction whose client and number were delivered before, whose number
+//     is out of the client's window, or whose client is one too many.
+//
+// It does not fetch and does not store batches (availability does), and it does
+// not decide when a checkpoint is stable.
+//
+// Memory: SlotsQueuedMax log positions, the batches of SlotsFetchingMax of
+// them, a window for each of ClientsMax clients, and the application.
+package delivery
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/trantor/app"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+// Config of a Delivery. The windows and ClientsMax are part of the replicated
+// state: every replica has the same.
+type Config struct {
+	Self         mir.ModuleID
+	Mempool      mir.ModuleID // gets types.Progress
+	Availability mir.ModuleID // gets types.NeedBatch and types.BatchUsed
+	Checkpoint   mir.ModuleID // gets types.Snapshot
+	Results      mir.ModuleID // gets types.Delivered; 0 for none
+
+	App      app.Application
+	Replicas int
+
+	ClientWindow int // as the mempool's WindowSize
+	BatchWindow  int // as availability's WindowSize
+	ClientsMax   int // as the mempool's ClientsMax
+
+	SlotsFetchingMax int // positions whose batches are asked for ahead of need
+	SlotsQueuedMax   int // positions waiting; with more the replica has fallen behind
+}
+
+// Validate reports the first setting that cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.App == nil:
+		return fmt.Errorf("delivery: App is missing")
+	case c.Replicas < 1:
+		return fmt.Errorf("delivery: Replicas is %d, want 1 or more", c.Replicas)
+	case c.ClientWindow < 1 || c.ClientWindow > types.MaxWindow:
+		return fmt.Errorf("delivery: ClientWindow is %d, want 1 to %d", c.ClientWindow, types.MaxWindow)
+	case c.BatchWindow < 1 || c.BatchWindow > types.MaxWindow:
+		return fmt.Errorf("delivery: BatchWindow is %d, want 1 to %d", c.BatchWindow, types.MaxWindow)
+	case c.ClientsMax < 1:
+		return fmt.Errorf("delivery: ClientsMax is %d, want 1 or more", c.ClientsMax)
+	case c.SlotsFetchingMax < 1:
+		return fmt.Errorf("delivery: SlotsFetchingMax is %d, want 1 or more", c.SlotsFetchingMax)
+	case c.SlotsQueuedMax < c.SlotsFetchingMax:
+		return fmt.Errorf("delivery: SlotsQueuedMax is %d, less than SlotsFetchingMax %d", c.SlotsQueuedMax, c.SlotsFetchingMax)
+	}
+	return nil
+}
+
+// Stats counts what was delivered and what was dropped, by rule. All but
+// SlotsMissed are the same on every replica that delivered the same log.
+type Stats struct {
+	Txs              uint64 // transactions delivered
+	Batches          uint64 // batches delivered
+	SkippedCerts     uint64 // certificates that came by before or out of window
+	MalformedBatches uint64 // certified batches that do not decode
+	DuplicateTxs     uint64
+	OutOfWindowTxs   uint64
+	StrangerTxs      uint64 // transactions of a client beyond ClientsMax
+	SlotsMissed      uint64 // positions ignored after this replica fell behind
+}
+
+// item is a log position, or the end of an epoch after it.
+type item struct {
+	seq     types.SeqNr
+	epoch   types.Epoch
+	batches []*batch
+	// ended is nil for a position. For the end of an epoch it is the part of
+	// the snapshot that is a function of the log alone, taken when the end came
+	// by: positions of the next epoch may be queued behind it already.
+	ended []byte
+}
+
+// batch is one certificate's batch, on its way or here.
+type batch struct {
+	cert types.Certificate
+	here bool
+	data []byte
+}
+
+// Delivery is the module.
+type Delivery struct {
+	cfg Config
+
+	next     types.SeqNr     // position that ordering sends next
+	creators []*types.Window // batch numbers that came by, by replica
+	clients  map[types.ClientID]*types.Window
+
+	queue     []*item                   // Invariant: at most SlotsQueuedMax.
+	requested int                       // Invariant: batches of queue[:requested] are here or asked for.
+	waiting   map[types.Digest][]*batch // asked for and not here
+	behind    bool                      // the queue overflowed: positions were missed
+
+	stats Stats
+}
+
+// New makes a Delivery before the first position. It panics where cfg is not valid.
+func New(cfg Config) *Delivery {
+	if err := cfg.Validate(); err != nil {
+		panic(err)
+	}
+	d := &Delivery{
+		cfg:      cfg,
+		creators: make([]*types.Window, cfg.Replicas),
+		clients:  map[types.ClientID]*types.Window{},
+		waiting:  map[types.Digest][]*batch{},
+	}
+	for i := range d.creators {
+		d.creators[i] = types.NewWindow(cfg.BatchWindow)
+	}
+	return d
+}
+
+// Stats is what happened so far.
+func (d *Delivery) Stats() Stats { return d.stats }
+
+// Behind tells whether positions were missed because too many were waiting.
+// Only Restore from a later snapshot helps then.
+func (d *Delivery) Behind() bool { return d.behind }
+
+// Apply implements mir.Module.
+func (d *Delivery) Apply(ev mir.Event, out *mir.Out) {
+	switch e := ev.Body.(type) {
+	case types.Ordered:
+		d.onOrdered(e, out)
+	case types.EpochEnd:
+		d.onEpochEnd(e, out)
+	case types.BatchData:
+		d.onBatchData(e, out)
+	default:
+		panic(fmt.Sprintf("delivery: invariant broken: got %s", ev.Body.EventName()))
+	}
+}
+
+func (d *Delivery) onOrdered(e types.Ordered, out *mir.Out) {
+	if !d.room() {
+		return
+	}
+	if e.Seq != d.next {
+		panic(fmt.Sprintf("delivery: invariant broken: ordered position %d, want %d", e.Seq, d.next))
+	}
+	d.next++
+	it := &item{seq: e.Seq, epoch: e.Epoch}
+	for _, cert := range e.Proposal.Certs {
+		if d.take(cert) {
+			it.batches = append(it.batches, &batch{cert: cert})
+		}
+	}
+	d.enqueue(it, out)
+}
+
+func (d *Delivery) onEpochEnd(e types.EpochEnd, out *mir.Out) {
+	if d.room() {
+		d.enqueue(&item{epoch: e.Epoch, ended: d.appendLogState(nil)}, out)
+	}
+}
+
+// room tells whether another item may be queued. The first that may not makes
+// the replica fall behind for good: what follows a gap cannot be delivered.
+func (d *Delivery) room() bool {
+	if len(d.queue) >= d.cfg.SlotsQueuedMax {
+		d.behind = true
+	}
+	if d.behind {
+		d.stats.SlotsMissed++
+	}
+	return !d.behind
+}
+
+// take decides, in log order, whether a certificate's batch will be delivered.
+// It must not wait for the batch: the batch of a certificate that is skipped
+// may exist nowhere any more.
+func (d *Delivery) take(cert types.Certificate) bool {
+	no := uint64(cert.No)
+	if int64(cert.Creator) >= int64(len(d.creators)) || d.creators[cert.Creator].Has(no) ||
+		!d.creators[cert.Creator].InReach(no) {
+		d.stats.SkippedCerts++
+		return false
+	}
+	return d.creators[cert.Creator].Add(no)
+}
+
+func (d *Delivery) enqueue(it *item, out *mir.Out) {
+	d.queue = append(d.queue, it)
+	d.advance(out)
+}
+
+func (d *Delivery) onBatchData(e types.BatchData, out *mir.Out) {
+	for _, b := range d.waiting[e.Batch] {
+		b.here, b.data = true, e.Data
+	}
+	delete(d.waiting, e.Batch)
+	d.advance(out)
+}
+
+// advance delivers from the head of the queue what is complete, and asks for
+// the batches of what moved up.
+func (d *Delivery) advance(out *mir.Out) {
+	done := 0
+	for done < len(d.queue) {
+		for d.requested < min(len(d.queue), done+d.cfg.SlotsFetchingMax) {
+			d.request(d.queue[d.requested], out)
+			d.requested++
+		}
+		if !d.queue[done].complete() {
+			break
+		}
+		d.finish(d.queue[done], out)
+		done++
+	}
+	d.queue = slices.Delete(d.queue, 0, done)
+	d.requested -= done
+}
+
+func (it *item) complete() bool {
+	for _, b := range it.batches {
+		if !b.here {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *Delivery) request(it *item, out *mir.Out) {
+	for _, b := range it.batches {
+		d.waiting[b.cert.Batch] = append(d.waiting[b.cert.Batch], b)
+		out.Emit(d.cfg.Availability, types.NeedBatch{Cert: b.cert})
+	}
+}
+
+// finish delivers a complete item.
+func (d *Delivery) finish(it *item, out *mir.Out) {
+	if it.ended != nil {
+		out.Emit(d.cfg.Checkpoint, types.Snapshot{Epoch: it.epoch, Data: d.appendExecutedState(it.ended)})
+		return
+	}
+	for _, b := range it.batches {
+		d.deliverBatch(it, b, out)
+		out.Emit(d.cfg.Availability, types.BatchUsed{
+			Batch: b.cert.Batch, Epoch: it.epoch, Creator: b.cert.Creator, No: b.cert.No,
+		})
+	}
+}
+
+func (d *Delivery) deliverBatch(it *item, b *batch, out *mir.Out) {
+	txs, err := types.DecodeBatch(b.data)
+	if err != nil {
+		d.stats.MalformedBatches++
+		return
+	}
+	d.stats.Batches++
+	var progress types.Progress
+	for _, tx := range txs {
+		if !d.admit(tx.TxID) {
+			progress.Dropped = append(progress.Dropped, tx.TxID)
+			continue
+		}
+		d.stats.Txs++
+		progress.IDs = append(progress.IDs, tx.TxID)
+		result := d.cfg.App.Apply(tx)
+		if d.cfg.Results != 0 {
+			out.Emit(d.cfg.Results, types.Delivered{Seq: it.seq, Tx: tx, Result: result})
+		}
+	}
+	out.Emit(d.cfg.Mempool, progress)
+}
+
+// admit decides whether a transaction is delivered, and takes its number if so.
+func (d *Delivery) admit(id types.TxID) bool {
+	window, no := d.clients[id.Client], uint64(id.No)
+	if window == nil {
+		if len(d.clients) >= d.cfg.ClientsMax {
+			d.stats.StrangerTxs++
+			return false
+		}
+		if no >= uint64(d.cfg.ClientWindow) {
+			d.stats.OutOfWindowTxs++
+			return false
+		}
+		window = types.NewWindow(d.cfg.ClientWindow)
+		d.clients[id.Client] = window
+	}
+	switch {
+	case window.Has(no):
+		d.stats.DuplicateTxs++
+		return false
+	case !window.InReach(no):
+		d.stats.OutOfWindowTxs++
+		return false
+	}
+	return window.Add(no)
+}

@@ -1,0 +1,385 @@
+package delivery
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/trantor/app"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+const (
+	self mir.ModuleID = iota + 1
+	mempool
+	availability
+	checkpoint
+	results
+)
+
+func config() Config {
+	return Config{
+		Self: self, Mempool: mempool, Availability: availability, Checkpoint: checkpoint, Results: results,
+		App: &app.Chain{}, Replicas: 4, ClientWindow: 8, BatchWindow: 4, ClientsMax: 3,
+		SlotsFetchingMax: 2, SlotsQueuedMax: 6,
+	}
+}
+
+// harness feeds a Delivery and describes what it emits.
+type harness struct {
+	t    *testing.T
+	d    *Delivery
+	next types.SeqNr
+}
+
+func newHarness(t *testing.T, cfg Config) *harness { return &harness{t: t, d: New(cfg)} }
+
+func (h *harness) feed(bodies ...mir.Body) string {
+	h.t.Helper()
+	var out mir.Out
+	for _, body := range bodies {
+		h.d.Apply(mir.Event{To: self, Body: body}, &out)
+	}
+	var lines []string
+	for _, ev := range out.Events() {
+		lines = append(lines, describe(h.t, ev.Body))
+	}
+	return strings.Join(lines, " ")
+}
+
+func (h *harness) want(want string, bodies ...mir.Body) {
+	h.t.Helper()
+	if got := h.feed(bodies...); got != want {
+		h.t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// slot is the next position, of epoch 0.
+func (h *harness) slot(certs ...types.Certificate) types.Ordered {
+	h.next++
+	return types.Ordered{Seq: h.next - 1, Proposal: types.Proposal{Certs: certs}}
+}
+
+func describe(t *testing.T, body mir.Body) string {
+	t.Helper()
+	switch e := body.(type) {
+	case types.NeedBatch:
+		return fmt.Sprintf("need(%d/%d)", e.Cert.Creator, e.Cert.No)
+	case types.BatchUsed:
+		return fmt.Sprintf("used(%d/%d in %d)", e.Creator, e.No, e.Epoch)
+	case types.Delivered:
+		return fmt.Sprintf("tx(%d/%d at %d)", e.Tx.Client, e.Tx.No, e.Seq)
+	case types.Progress:
+		return fmt.Sprintf("progress(%s|%s)", list(e.IDs), list(e.Dropped))
+	case types.Snapshot:
+		return fmt.Sprintf("snapshot(%d)", e.Epoch)
+	}
+	t.Fatalf("unexpected %s", body.EventName())
+	return ""
+}
+
+func list(ids []types.TxID) string {
+	var out []string
+	for _, id := range ids {
+		out = append(out, fmt.Sprintf("%d/%d", id.Client, id.No))
+	}
+	return strings.Join(out, ",")
+}
+
+// batchOf encodes transactions given as pairs of client and number.
+func batchOf(pairs ...uint64) []byte {
+	var txs []types.Tx
+	for pair := range slices.Chunk(pairs, 2) {
+		txs = append(txs, types.Tx{TxID: types.TxID{Client: types.ClientID(pair[0]), No: types.TxNo(pair[1])}})
+	}
+	return types.EncodeBatch(txs)
+}
+
+func cert(creator types.NodeID, no types.BatchNo, data []byte) types.Certificate {
+	return types.Certificate{Creator: creator, No: no, Batch: types.HashBatch(data)}
+}
+
+func arrive(data []byte) types.BatchData {
+	return types.BatchData{Batch: types.HashBatch(data), Data: data}
+}
+
+func TestDeliveryFollowsTheLogWhateverArrivesFirst(t *testing.T) {
+	h := newHarness(t, config())
+	a, b, c := batchOf(1, 0, 2, 0), batchOf(1, 1), batchOf(2, 1)
+	h.want("need(0/0) need(1/0)", h.slot(cert(0, 0, a), cert(1, 0, b)))
+	h.want("need(2/0)", h.slot(cert(2, 0, c)))
+	h.want("", arrive(c), arrive(b))
+	h.want("tx(1/0 at 0) tx(2/0 at 0) progress(1/0,2/0|) used(0/0 in 0) "+
+		"tx(1/1 at 0) progress(1/1|) used(1/0 in 0) "+
+		"tx(2/1 at 1) progress(2/1|) used(2/0 in 0)", arrive(a))
+	h.want("", arrive(a)) // late
+}
+
+func TestEmptyProposalsPass(t *testing.T) {
+	h := newHarness(t, config())
+	a := batchOf(1, 0)
+	h.want("", h.slot(), h.slot())
+	h.want("need(0/0)", h.slot(cert(0, 0, a)), h.slot(), h.slot())
+	h.want("tx(1/0 at 2) progress(1/0|) used(0/0 in 0)", arrive(a))
+	if len(h.d.queue) != 0 {
+		t.Errorf("%d positions still wait", len(h.d.queue))
+	}
+}
+
+func TestBatchesAreAskedForAFewPositionsAhead(t *testing.T) {
+	h := newHarness(t, config())
+	a, b, c := batchOf(1, 0), batchOf(1, 1), batchOf(1, 2)
+	h.want("need(0/0) need(0/1)", h.slot(cert(0, 0, a)), h.slot(cert(0, 1, b)), h.slot(cert(0, 2, c)))
+	h.want("", arrive(b))
+	h.want("tx(1/0 at 0) progress(1/0|) used(0/0 in 0) need(0/2) tx(1/1 at 1) progress(1/1|) used(0/1 in 0)", arrive(a))
+}
+
+func TestTransactionsAreDeliveredOnce(t *testing.T) {
+	h := newHarness(t, config())
+	a, b := batchOf(1, 0, 1, 2, 1, 0), batchOf(1, 2, 1, 0, 1, 1)
+	h.feed(h.slot(cert(0, 0, a), cert(1, 0, b)), arrive(b))
+	h.want("tx(1/0 at 0) tx(1/2 at 0) progress(1/0,1/2|1/0) used(0/0 in 0) "+
+		"tx(1/1 at 0) progress(1/1|1/2,1/0) used(1/0 in 0)", arrive(a))
+	if got := h.d.Stats(); got.Txs != 3 || got.DuplicateTxs != 3 {
+		t.Errorf("stats %+v, want 3 delivered and 3 duplicates", got)
+	}
+}
+
+func TestTransactionsOutOfTheWindowAreDropped(t *testing.T) {
+	h := newHarness(t, config())
+	a := batchOf(1, 8, 1, 7, 1, 0, 1, 8)
+	h.feed(h.slot(cert(0, 0, a)))
+	h.want("tx(1/7 at 0) tx(1/0 at 0) tx(1/8 at 0) progress(1/7,1/0,1/8|1/8) used(0/0 in 0)", arrive(a))
+	b := batchOf(1, 1<<63, 1, 9)
+	h.feed(h.slot(cert(0, 1, b)))
+	h.want("progress(|1/9223372036854775808,1/9) used(0/1 in 0)", arrive(b))
+	if got := h.d.Stats().OutOfWindowTxs; got != 3 {
+		t.Errorf("%d counted as out of window, want 3", got)
+	}
+}
+
+func TestClientsAreBounded(t *testing.T) {
+	h := newHarness(t, config())
+	a := batchOf(1, 0, 2, 0, 7, 9, 3, 0, 4, 0, 1, 1)
+	h.feed(h.slot(cert(0, 0, a)))
+	h.want("tx(1/0 at 0) tx(2/0 at 0) tx(3/0 at 0) tx(1/1 at 0) progress(1/0,2/0,3/0,1/1|7/9,4/0) used(0/0 in 0)", arrive(a))
+	if got := h.d.Stats().StrangerTxs; got != 1 {
+		t.Errorf("%d transactions of strangers, want 1", got)
+	}
+}
+
+func TestCertificatesThatCameByAreSkippedWithoutTheirBatch(t *testing.T) {
+	h := newHarness(t, config())
+	a, other := batchOf(1, 0), batchOf(1, 1)
+	h.want("need(0/0)", h.slot(cert(0, 0, a)), h.slot(cert(0, 0, a), cert(0, 0, other)))
+	h.want("tx(1/0 at 0) progress(1/0|) used(0/0 in 0)", arrive(a))
+	h.want("", h.slot(cert(0, 0, a)), h.slot(cert(0, 5, a)), h.slot(cert(4, 0, a)))
+	h.want("need(0/4)", h.slot(cert(0, 4, other)))
+	if got := h.d.Stats().SkippedCerts; got != 5 {
+		t.Errorf("%d certificates skipped, want 5", got)
+	}
+}
+
+func TestOneBatchOfTwoCreatorsServesBoth(t *testing.T) {
+	h := newHarness(t, config())
+	a := batchOf(1, 0)
+	h.want("need(0/0) need(1/0)", h.slot(cert(0, 0, a), cert(1, 0, a)))
+	h.want("tx(1/0 at 0) progress(1/0|) used(0/0 in 0) progress(|1/0) used(1/0 in 0)", arrive(a))
+}
+
+func TestMalformedBatchIsDroppedAsAWhole(t *testing.T) {
+	h := newHarness(t, config())
+	good := batchOf(1, 0, 1, 1)
+	bad := good[:len(good)-1]
+	h.feed(h.slot(cert(3, 0, bad)))
+	h.want("used(3/0 in 0)", arrive(bad))
+	if got := h.d.Stats(); got.MalformedBatches != 1 || got.Txs != 0 {
+		t.Errorf("stats %+v, want one malformed batch and no transaction", got)
+	}
+}
+
+func TestSnapshotCoversItsEpochAndNothingLater(t *testing.T) {
+	a, b, c := batchOf(1, 0), batchOf(2, 5), batchOf(3, 0)
+	last := func(h *harness, bodies ...mir.Body) []byte {
+		var out mir.Out
+		for _, body := range bodies {
+			h.d.Apply(mir.Event{To: self, Body: body}, &out)
+		}
+		for _, ev := range out.Events() {
+			if s, ok := ev.Body.(types.Snapshot); ok {
+				return s.Data
+			}
+		}
+		t.Fatal("no snapshot")
+		return nil
+	}
+	slow := newHarness(t, config())
+	slow.want("need(0/0) need(0/1)", slow.slot(cert(0, 0, a)), slow.slot(cert(0, 1, b)),
+		types.EpochEnd{Epoch: 0}, slow.slot(cert(1, 0, c)))
+	fast := newHarness(t, config())
+	fast.feed(fast.slot(cert(0, 0, a)), arrive(a), fast.slot(cert(0, 1, b)), arrive(b))
+	slowData := last(slow, arrive(b), arrive(a), arrive(c))
+	if fastData := last(fast, types.EpochEnd{Epoch: 0}); !bytes.Equal(slowData, fastData) {
+		t.Errorf("snapshots differ:\n%x\n%x", slowData, fastData)
+	}
+}
+
+func TestSnapshotWaitsForEverythingBefore(t *testing.T) {
+	h := newHarness(t, config())
+	a := batchOf(1, 0)
+	h.want("need(0/0)", h.slot(cert(0, 0, a)), types.EpochEnd{Epoch: 7})
+	h.want("tx(1/0 at 0) progress(1/0|) used(0/0 in 0) snapshot(7)", arrive(a))
+}
+
+func TestRestoreContinuesWhereTheSnapshotWasTaken(t *testing.T) {
+	a, b := batchOf(1, 0, 1, 3, 2, 0), batchOf(1, 3, 1, 1, 2, 0, 2, 8)
+	old := newHarness(t, config())
+	old.feed(old.slot(cert(0, 0, a), cert(0, 2, a)), arrive(a))
+	snapshot := old.d.appendExecutedState(old.d.appendLogState(nil))
+
+	fresh := newHarness(t, config())
+	missing := batchOf(3, 0)
+	for range 7 {
+		fresh.feed(fresh.slot(cert(3, 0, missing)))
+	}
+	if !fresh.d.Behind() {
+		t.Fatal("seven positions behind a missing batch and not behind")
+	}
+	if err := fresh.d.Restore(snapshot); err != nil {
+		t.Fatal(err)
+	}
+	fresh.next = old.next
+	for _, h := range []*harness{old, fresh} {
+		h.want("need(0/1)", h.slot(cert(0, 0, a), cert(0, 2, b), cert(0, 1, b)))
+		h.want("tx(1/1 at 1) tx(2/8 at 1) progress(1/1,2/8|1/3,2/0) used(0/1 in 0)", arrive(b))
+	}
+	if old.d.cfg.App.Hash() != fresh.d.cfg.App.Hash() {
+		t.Error("application states differ")
+	}
+}
+
+func TestRestoreRejectsAndKeepsTheState(t *testing.T) {
+	h := newHarness(t, config())
+	a := batchOf(1, 0, 2, 0)
+	h.feed(h.slot(cert(0, 0, a)), arrive(a))
+	good := h.d.appendExecutedState(h.d.appendLogState(nil))
+	cfg := config()
+	cfg.App, cfg.Replicas = &app.Chain{}, 3
+	cases := map[string][]byte{
+		"empty":                  nil,
+		"truncated":              good[:len(good)-1],
+		"left over":              append(slices.Clone(good), 0),
+		"another membership":     New(cfg).appendExecutedState(New(cfg).appendLogState(nil)),
+		"no application state":   types.AppendBytes(slices.Clone(good[:len(good)-36]), nil),
+		"clients out of order":   swapClients(good),
+		"more clients than fit":  withClients(good, 4),
+		"clients beyond memory":  withClients(good, 1<<31),
+		"fewer clients than are": withClients(good, 1),
+	}
+	for name, b := range cases {
+		if h.d.Restore(b) == nil {
+			t.Errorf("%s: restored", name)
+		}
+	}
+	if after := h.d.appendExecutedState(h.d.appendLogState(nil)); !bytes.Equal(after, good) {
+		t.Error("a failed restore changed the state")
+	}
+}
+
+// The snapshot of four empty-bitset replicas: 8 + 4 + 4*12 bytes, then the
+// client count, then 8 + 12 bytes for each client.
+const clientsAt = 8 + 4 + 4*12
+
+func withClients(snapshot []byte, n uint32) []byte {
+	b := slices.Clone(snapshot)
+	b[clientsAt], b[clientsAt+1], b[clientsAt+2], b[clientsAt+3] = byte(n), byte(n>>8), byte(n>>16), byte(n>>24)
+	return b
+}
+
+func swapClients(snapshot []byte) []byte {
+	b := slices.Clone(snapshot)
+	b[clientsAt+4], b[clientsAt+4+20] = 2, 1
+	return b
+}
+
+func TestQueueIsBoundedAndAGapIsNeverDeliveredOver(t *testing.T) {
+	h := newHarness(t, config())
+	a := batchOf(1, 0)
+	h.feed(h.slot(cert(0, 0, a)))
+	for range 20 {
+		h.feed(h.slot(), types.EpochEnd{})
+	}
+	if len(h.d.queue) != 6 || !h.d.Behind() || h.d.Stats().SlotsMissed != 35 {
+		t.Errorf("%d items queued, behind %v, %d missed; want 6, true, 35", len(h.d.queue), h.d.Behind(), h.d.Stats().SlotsMissed)
+	}
+	h.want("tx(1/0 at 0) progress(1/0|) used(0/0 in 0) snapshot(0) snapshot(0)", arrive(a))
+	h.want("", h.slot(cert(0, 1, a)))
+}
+
+func TestAGapInTheLogPanics(t *testing.T) {
+	h := newHarness(t, config())
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	h.feed(types.Ordered{Seq: 1})
+}
+
+func TestResultsCarryWhatTheApplicationAnswers(t *testing.T) {
+	cfg := config()
+	cfg.App = app.NewKV()
+	d := New(cfg)
+	put := app.Command{Op: app.Put, Key: []byte("k"), Value: []byte("v")}.Encode()
+	get := app.Command{Op: app.Get, Key: []byte("k")}.Encode()
+	data := types.EncodeBatch([]types.Tx{{Payload: put}, {TxID: types.TxID{No: 1}, Payload: get}})
+	var out mir.Out
+	d.Apply(mir.Event{Body: types.Ordered{Proposal: types.Proposal{Certs: []types.Certificate{cert(0, 0, data)}}}}, &out)
+	d.Apply(mir.Event{Body: arrive(data)}, &out)
+	var got []string
+	for _, ev := range out.Events() {
+		if e, ok := ev.Body.(types.Delivered); ok {
+			got = append(got, fmt.Sprintf("%q", e.Result))
+		}
+	}
+	if want := []string{`"\x00"`, `"\x00v"`}; !slices.Equal(got, want) {
+		t.Errorf("results %v, want %v", got, want)
+	}
+}
+
+func TestValidateNamesTheBadSetting(t *testing.T) {
+	for setting, spoil := range map[string]func(*Config){
+		"App":              func(c *Config) { c.App = nil },
+		"Replicas":         func(c *Config) { c.Replicas = 0 },
+		"ClientWindow":     func(c *Config) { c.ClientWindow = 0 },
+		"BatchWindow":      func(c *Config) { c.BatchWindow = types.MaxWindow + 1 },
+		"ClientsMax":       func(c *Config) { c.ClientsMax = 0 },
+		"SlotsFetchingMax": func(c *Config) { c.SlotsFetchingMax = 0 },
+		"SlotsQueuedMax":   func(c *Config) { c.SlotsQueuedMax = 1 },
+	} {
+		cfg := config()
+		spoil(&cfg)
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), setting) {
+			t.Errorf("bad %s: error %v", setting, err)
+		}
+	}
+}
+
+func FuzzRestore(f *testing.F) {
+	d := New(config())
+	f.Add(d.appendExecutedState(d.appendLogState(nil)))
+	d.clients[3] = types.NewWindow(8)
+	d.clients[3].Add(5)
+	f.Add(d.appendExecutedState(d.appendLogState(nil)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		cfg := config()
+		cfg.App = &app.Chain{}
+		d := New(cfg)
+		if d.Restore(b) == nil && !bytes.Equal(d.appendExecutedState(d.appendLogState(nil)), b) {
+			t.Errorf("%x restores to another state", b)
+		}
+	})
+}
