@@ -1,0 +1,258 @@
+package pbft
+
+import (
+	"fmt"
+
+	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+// onPropose starts a slot at the segment's leader (CL02, section 4.3).
+func (i *Instance) onPropose(e types.Propose, out *mir.Out) {
+	s := i.mustSlot(e.Seq)
+	if i.segment.Leader != i.cfg.Self || s.proposed {
+		panic(fmt.Sprintf("pbft: invariant broken: replica %d proposes slot %d of leader %d twice or out of place",
+			i.cfg.Self, e.Seq, i.segment.Leader))
+	}
+	if i.view > 0 {
+		return
+	}
+	digest := digestOf(e.Proposal)
+	sig := i.signPrepare(s, 0, digest)
+	i.broadcast(PrePrepare{Seq: e.Seq, Proposal: e.Proposal, Sig: sig}, out)
+	i.becomeProposed(s, digest, e.Proposal, sig, out)
+}
+
+// onPrePrepare takes the first valid proposal of the segment's leader for each
+// slot. After view 0 it is still worth knowing: late commits may decide it.
+func (i *Instance) onPrePrepare(from types.NodeID, m PrePrepare, out *mir.Out) {
+	if from != i.segment.Leader {
+		i.cfg.Counters.Stranger++
+		return
+	}
+	s := i.slot(m.Seq)
+	if s == nil {
+		return
+	}
+	digest := digestOf(m.Proposal)
+	if s.proposed {
+		i.countAgain(digest == s.proposal)
+		return
+	}
+	if i.cfg.Crypto.Verify(from, DomainPrepare, prepareStatement(i.segment, 0, m.Seq, digest), m.Sig) != nil {
+		i.cfg.Counters.BadSignature++
+		return
+	}
+	if digest != emptyDigest && i.cfg.Validate(m.Proposal) != nil {
+		i.cfg.Counters.Invalid++
+		return
+	}
+	i.becomeProposed(s, digest, m.Proposal, m.Sig, out)
+}
+
+// becomeProposed takes the proposal of view 0 and its leader's vote.
+func (i *Instance) becomeProposed(s *slot, digest types.Digest, p types.Proposal, sig []byte, out *mir.Out) {
+	s.proposed, s.proposal = true, digest
+	i.report(s, out)
+	i.need(s, out)
+	i.addValue(s, digest, p, out)
+	if i.view > 0 {
+		return
+	}
+	if v := &s.round(0, i.cfg.Members.N()).prepares[i.segment.Leader]; !v.cast {
+		*v = vote{cast: true, digest: digest, sig: sig}
+	}
+	i.accept(s, digest, out)
+}
+
+// accept makes digest the slot's proposal in the current view and votes for it.
+func (i *Instance) accept(s *slot, digest types.Digest, out *mir.Out) {
+	s.accepted, s.accept = true, digest
+	own := &s.round(i.view, i.cfg.Members.N()).prepares[i.cfg.Self]
+	if !own.cast {
+		*own = vote{cast: true, digest: digest, sig: i.signPrepare(s, i.view, digest)}
+		i.broadcast(Prepare{View: i.view, Seq: s.seq, Digest: digest, Sig: own.sig}, out)
+	}
+	i.checkPrepared(s, out)
+}
+
+func (i *Instance) signPrepare(s *slot, v types.View, d types.Digest) []byte {
+	s.sign(v, d)
+	return i.cfg.Crypto.Sign(DomainPrepare, prepareStatement(i.segment, v, s.seq, d))
+}
+
+func (i *Instance) onPrepare(from types.NodeID, m Prepare, out *mir.Out) {
+	s := i.slot(m.Seq)
+	if s == nil || !i.inReach(m.View, i.view) {
+		return
+	}
+	v := &s.round(m.View, i.cfg.Members.N()).prepares[from]
+	if v.cast {
+		i.countAgain(v.digest == m.Digest)
+		return
+	}
+	if i.cfg.Crypto.Verify(from, DomainPrepare, prepareStatement(i.segment, m.View, m.Seq, m.Digest), m.Sig) != nil {
+		i.cfg.Counters.BadSignature++
+		return
+	}
+	*v = vote{cast: true, digest: m.Digest, sig: m.Sig}
+	i.checkReported(s, out)
+	if m.View == i.view {
+		i.checkPrepared(s, out)
+	}
+}
+
+// inReach tells whether votes of view v are kept, from the lowest view on.
+func (i *Instance) inReach(v, lowest types.View) bool {
+	switch {
+	case v < lowest:
+		i.cfg.Counters.Repeated++
+		return false
+	case v > i.view && v-i.view > viewsAheadMax:
+		i.cfg.Counters.TooFar++
+		return false
+	}
+	return true
+}
+
+// checkReported learns from prepares of weight more than f in view 0 that a
+// correct replica saw a proposal, even if its leader did not send it here.
+func (i *Instance) checkReported(s *slot, out *mir.Out) {
+	if i.view == 0 && !s.reported &&
+		i.cfg.Members.HasCorrect(castWeight(i.cfg.Members, s.round(0, i.cfg.Members.N()).prepares)) {
+		i.report(s, out)
+	}
+}
+
+func (i *Instance) report(s *slot, out *mir.Out) {
+	if !s.reported {
+		s.reported = true
+		out.Emit(i.cfg.Log, types.SlotProposed{Seq: s.seq})
+	}
+}
+
+// checkPrepared commits once a quorum prepared the current view's proposal.
+func (i *Instance) checkPrepared(s *slot, out *mir.Out) {
+	if !i.active || !s.accepted || s.committed {
+		return
+	}
+	r := s.round(i.view, i.cfg.Members.N())
+	if !i.cfg.Members.IsQuorum(weight(i.cfg.Members, r.prepares, s.accept)) {
+		return
+	}
+	s.committed = true
+	s.prepared = &Prepared{Seq: s.seq, View: i.view, Proposal: s.values[s.accept], Sigs: signatures(r.prepares, s.accept)}
+	i.broadcast(Commit{View: i.view, Seq: s.seq, Digest: s.accept}, out)
+	if own := &r.commits[i.cfg.Self]; !own.cast {
+		*own = vote{cast: true, digest: s.accept}
+	}
+	i.checkCommitted(s, r, s.accept, out)
+}
+
+// signatures are those of the votes for d, sorted by signer.
+func signatures(votes []vote, d types.Digest) []types.Signature {
+	var sigs []types.Signature
+	for id, v := range votes {
+		if v.cast && v.digest == d {
+			sigs = append(sigs, types.Signature{Signer: types.NodeID(id), Sig: v.sig})
+		}
+	}
+	return sigs
+}
+
+// onCommit counts commits of every view up to the current one and a little
+// beyond: a quorum of one view decides no matter which view this replica is in.
+func (i *Instance) onCommit(from types.NodeID, m Commit, out *mir.Out) {
+	s := i.slot(m.Seq)
+	if s == nil {
+		return
+	}
+	lowest := types.View(0)
+	if s.decided {
+		lowest = i.view
+	}
+	if !i.inReach(m.View, lowest) {
+		return
+	}
+	r := s.round(m.View, i.cfg.Members.N())
+	if v := &r.commits[from]; v.cast {
+		i.countAgain(v.digest == m.Digest)
+		return
+	}
+	r.commits[from] = vote{cast: true, digest: m.Digest}
+	i.checkCommitted(s, r, m.Digest, out)
+}
+
+func (i *Instance) checkCommitted(s *slot, r *round, d types.Digest, out *mir.Out) {
+	if s.decided {
+		return
+	}
+	if _, known := s.values[d]; known && i.cfg.Members.IsQuorum(weight(i.cfg.Members, r.commits, d)) {
+		i.becomeDecided(s, d, out)
+	}
+}
+
+// addValue makes a value known, which commits may have been waiting for.
+func (i *Instance) addValue(s *slot, d types.Digest, p types.Proposal, out *mir.Out) {
+	if _, known := s.values[d]; known || s.decided {
+		return
+	}
+	s.values[d] = p
+	for _, r := range s.rounds {
+		i.checkCommitted(s, r, d, out)
+		if s.decided {
+			return
+		}
+	}
+}
+
+// onDecision counts what peers answer to this replica's view change.
+func (i *Instance) onDecision(from types.NodeID, m Decision, out *mir.Out) {
+	s := i.slot(m.Seq)
+	if s == nil {
+		return
+	}
+	if s.decided || s.claims[from].cast {
+		i.cfg.Counters.Repeated++
+		return
+	}
+	d := digestOf(m.Proposal)
+	s.claims[from] = vote{cast: true, digest: d}
+	i.addValue(s, d, m.Proposal, out)
+	if !s.decided && i.cfg.Members.HasCorrect(weight(i.cfg.Members, s.claims, d)) {
+		i.becomeDecided(s, d, out)
+	}
+}
+
+// becomeDecided fixes the slot's value and tells the log and those who asked.
+func (i *Instance) becomeDecided(s *slot, d types.Digest, out *mir.Out) {
+	if s.needed {
+		i.waiting--
+	}
+	s.becomeDecided(d, i.view)
+	out.Emit(i.cfg.Log, types.SlotDecided{Seq: s.seq, Proposal: s.value})
+	var to []types.NodeID
+	for id, missing := range s.missedBy {
+		if missing {
+			to = append(to, types.NodeID(id))
+			s.missedBy[id] = false
+		}
+	}
+	if len(to) > 0 {
+		i.send(to, Decision{Seq: s.seq, Proposal: s.value}, out)
+	}
+	// A decision is progress in an active view. A view that is still to be
+	// entered keeps the time that its leader was given.
+	if i.active || i.waiting == 0 {
+		i.restartTimer(out)
+	}
+}
+
+// countAgain counts a second vote or proposal where one was taken already.
+func (i *Instance) countAgain(same bool) {
+	if same {
+		i.cfg.Counters.Repeated++
+	} else {
+		i.cfg.Counters.Equivocation++
+	}
+}

@@ -1,0 +1,146 @@
+package pbft
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/perfgate/perfgate/trantor/quorum"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+// slot is what an instance knows about one sequence number.
+type slot struct {
+	seq      types.SeqNr
+	needed   bool
+	reported bool // SlotProposed was emitted.
+
+	decided bool
+	value   types.Proposal // Valid if decided.
+	digest  types.Digest   // Of value.
+
+	// values holds what may still be decided, by digest: the first pre-prepare,
+	// what new views proposed, and what peers say they decided.
+	values   map[types.Digest]types.Proposal
+	proposed bool // The pre-prepare of view 0 came, with this digest:
+	proposal types.Digest
+
+	rounds   []*round  // Ascending by view. Prepares of past views are dropped.
+	claims   []vote    // What peers say they decided, by replica.
+	missedBy []bool    // Who asked for the decision, by replica.
+	prepared *Prepared // The highest certificate.
+
+	accepted  bool // The current view has a proposal, with this digest:
+	accept    types.Digest
+	committed bool // The commit of the current view was sent.
+
+	lastSigned *signedStatement // The latest prepare statement that was signed.
+}
+
+// signedStatement remembers what was signed. Views only grow, so the latest
+// is enough to never contradict any.
+type signedStatement struct {
+	view   types.View
+	digest types.Digest
+}
+
+// round is the votes of one view, by replica.
+type round struct {
+	view     types.View
+	prepares []vote // Nil once the view has passed.
+	commits  []vote
+}
+
+type vote struct {
+	cast   bool
+	digest types.Digest
+	sig    []byte // Of a prepare; nil in commits and claims.
+}
+
+func newSlot(seq types.SeqNr, n int) *slot {
+	s := &slot{
+		seq:    seq,
+		values: map[types.Digest]types.Proposal{}, claims: make([]vote, n), missedBy: make([]bool, n),
+	}
+	s.values[emptyDigest] = types.Proposal{}
+	return s
+}
+
+// round finds or makes the votes of view v; n is the number of replicas.
+func (s *slot) round(v types.View, n int) *round {
+	at := len(s.rounds)
+	for at > 0 && s.rounds[at-1].view > v {
+		at--
+	}
+	if at > 0 && s.rounds[at-1].view == v {
+		return s.rounds[at-1]
+	}
+	r := &round{view: v, prepares: make([]vote, n), commits: make([]vote, n)}
+	s.rounds = append(s.rounds, nil)
+	copy(s.rounds[at+1:], s.rounds[at:])
+	s.rounds[at] = r
+	return r
+}
+
+// becomeInView forgets what belonged to earlier views, except commits: they may
+// still decide, which contradicts nothing that this replica says in later views.
+func (s *slot) becomeInView(v types.View) {
+	s.accepted, s.committed = false, false
+	kept := s.rounds[:0]
+	for _, r := range s.rounds {
+		if r.view < v {
+			r.prepares = nil
+		}
+		if r.view >= v || !s.decided {
+			kept = append(kept, r)
+		}
+	}
+	clear(s.rounds[len(kept):])
+	s.rounds = kept
+}
+
+// becomeDecided drops all that only served to decide.
+func (s *slot) becomeDecided(d types.Digest, v types.View) {
+	s.decided, s.digest, s.value = true, d, s.values[d]
+	s.values = map[types.Digest]types.Proposal{emptyDigest: {}, d: s.value}
+	s.claims = nil
+	for len(s.rounds) > 0 && s.rounds[0].view < v {
+		s.rounds = s.rounds[1:]
+	}
+}
+
+// sign notes that a prepare statement is about to be signed.
+func (s *slot) sign(v types.View, d types.Digest) {
+	if last := s.lastSigned; last != nil && (v < last.view || v == last.view && d != last.digest) {
+		panic(fmt.Sprintf("pbft: invariant broken: slot %d: asked to sign %s in view %d after %s in view %d",
+			s.seq, d, v, last.digest, last.view))
+	}
+	s.lastSigned = &signedStatement{view: v, digest: d}
+}
+
+// weight is that of the votes for d.
+func weight(m quorum.Membership, votes []vote, d types.Digest) uint64 {
+	var w uint64
+	for id, v := range votes {
+		if v.cast && v.digest == d {
+			w += m.Weight(types.NodeID(id))
+		}
+	}
+	return w
+}
+
+// castWeight is that of all votes.
+func castWeight(m quorum.Membership, votes []vote) uint64 {
+	var w uint64
+	for id, v := range votes {
+		if v.cast {
+			w += m.Weight(types.NodeID(id))
+		}
+	}
+	return w
+}
+
+var emptyDigest = digestOf(types.Proposal{})
+
+func digestOf(p types.Proposal) types.Digest {
+	return sha256.Sum256(types.AppendProposal(nil, p))
+}
