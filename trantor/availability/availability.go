@@ -77,6 +77,7 @@ type Stats struct {
 	BadAcks       uint64 // acknowledgements of another digest or with a bad signature
 	BadResponses  uint64 // responses that nobody asked for or with other data
 	NotHeld       uint64 // requests for a batch that is not here
+	Misaddressed  uint64 // messages of strangers, or of other modules
 }
 
 // creator is what is known of one replica's batches.
@@ -188,6 +189,7 @@ func (a *Availability) Apply(ev mir.Event, out *mir.Out) {
 
 func (a *Availability) onReceived(e mir.Received, out *mir.Out) {
 	if !a.cfg.Members.Has(e.From) {
+		a.stats.Misaddressed++
 		return
 	}
 	switch m := e.Msg.(type) {
@@ -199,6 +201,8 @@ func (a *Availability) onReceived(e mir.Received, out *mir.Out) {
 		a.onRequest(e.From, m, out)
 	case Response:
 		a.onResponse(e.From, m, out)
+	default:
+		a.stats.Misaddressed++
 	}
 }
 

@@ -197,7 +197,7 @@ func TestReceiverRefusesBeyondItsLimits(t *testing.T) {
 	want(t, transcript(t, a, from(1, batch(1, "seventeen bytes!!"))), "")
 	want(t, transcript(t, a, from(4, batch(0, "stranger"))), "")
 	want(t, transcript(t, a, from(1, batch(4, "sixteen bytes!!!"))), "ack(4)>[1]")
-	if got, want := a.Stats(), (Stats{BadSize: 2, OutsideWindow: 2}); got != want {
+	if got, want := a.Stats(), (Stats{BadSize: 2, OutsideWindow: 2, Misaddressed: 1}); got != want {
 		t.Errorf("stats %+v, want %+v", got, want)
 	}
 }
@@ -301,6 +301,14 @@ func TestVerifyCertRejects(t *testing.T) {
 		if VerifyCert(m, c, bad) == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+func TestMessagesOfOtherModulesAreCounted(t *testing.T) {
+	a := New(config(0, 4))
+	want(t, transcript(t, a, from(1, mir.Received{})), "")
+	if got := a.Stats().Misaddressed; got != 1 {
+		t.Errorf("%d messages counted, want 1", got)
 	}
 }
 

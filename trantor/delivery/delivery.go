@@ -68,8 +68,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Stats counts what was delivered and what was dropped, by rule. All but
-// SlotsMissed are the same on every replica that delivered the same log.
+// Stats counts what was delivered and what was dropped, by rule. All but the
+// last two are the same on every replica that delivered the same log.
 type Stats struct {
 	Txs              uint64 // transactions delivered
 	Batches          uint64 // batches delivered
@@ -79,6 +79,7 @@ type Stats struct {
 	OutOfWindowTxs   uint64
 	StrangerTxs      uint64 // transactions of a client beyond ClientsMax
 	SlotsMissed      uint64 // positions ignored after this replica fell behind
+	Misaddressed     uint64 // messages from peers: none has business here
 }
 
 // item is a log position, or the end of an epoch after it.
@@ -148,6 +149,8 @@ func (d *Delivery) Apply(ev mir.Event, out *mir.Out) {
 		d.onEpochEnd(e, out)
 	case types.BatchData:
 		d.onBatchData(e, out)
+	case mir.Received:
+		d.stats.Misaddressed++
 	default:
 		panic(fmt.Sprintf("delivery: invariant broken: got %s", ev.Body.EventName()))
 	}

@@ -319,6 +319,14 @@ func TestQueueIsBoundedAndAGapIsNeverDeliveredOver(t *testing.T) {
 	h.want("", h.slot(cert(0, 1, a)))
 }
 
+func TestMessagesOfPeersAreCounted(t *testing.T) {
+	h := newHarness(t, config())
+	h.want("", mir.Received{From: 1, Msg: types.Flush{}})
+	if got := h.d.Stats().Misaddressed; got != 1 {
+		t.Errorf("%d messages counted, want 1", got)
+	}
+}
+
 func TestAGapInTheLogPanics(t *testing.T) {
 	h := newHarness(t, config())
 	defer func() {

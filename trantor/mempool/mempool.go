@@ -103,6 +103,8 @@ type Mempool struct {
 	batch      uint64 // number of batches closed so far; names the one being filled
 	filling    []types.Tx
 	batchBytes int // Invariant: what filling encodes to.
+
+	misaddressed uint64
 }
 
 // New makes an empty mempool. It panics where cfg is not valid.
@@ -118,6 +120,9 @@ func New(cfg Config) *Mempool {
 	}
 }
 
+// Misaddressed counts messages from peers: none has business here.
+func (m *Mempool) Misaddressed() uint64 { return m.misaddressed }
+
 // Apply implements mir.Module.
 func (m *Mempool) Apply(ev mir.Event, out *mir.Out) {
 	switch e := ev.Body.(type) {
@@ -131,6 +136,8 @@ func (m *Mempool) Apply(ev mir.Event, out *mir.Out) {
 		}
 	case types.Progress:
 		m.onProgress(e, out)
+	case mir.Received:
+		m.misaddressed++
 	default:
 		panic(fmt.Sprintf("mempool: invariant broken: got %s", ev.Body.EventName()))
 	}

@@ -246,6 +246,14 @@ func TestResultsAreOptional(t *testing.T) {
 	want(t, feed(t, New(cfg), submit(1, 0, 1), submit(1, 0, 1)), "set")
 }
 
+func TestMessagesOfPeersAreCounted(t *testing.T) {
+	m := New(config())
+	want(t, feed(t, m, mir.Received{From: 1, Msg: submit(1, 0, 1)}), "")
+	if got := m.Misaddressed(); got != 1 {
+		t.Errorf("%d messages counted, want 1", got)
+	}
+}
+
 func TestValidateNamesTheBadSetting(t *testing.T) {
 	if err := config().Validate(); err != nil {
 		t.Fatal(err)
