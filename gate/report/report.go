@@ -1,0 +1,379 @@
+// Package report shows a verdict: on a terminal, as JSON, and as the comment
+// on a pull request.
+//
+// The one opinion it holds: it is pure. The same bundle gives the same bytes,
+// wherever and whenever it is rendered, so a replayed report can be compared
+// with the printed one by cmp. Names, refs and details come from the code that
+// was measured, so they are cleaned before they reach a terminal or a page.
+//
+// It decides nothing (package verdict does) and reads no file.
+package report
+
+import (
+	"fmt"
+	"math"
+	"path"
+	"strings"
+
+	"github.com/perfgate/perfgate/gate/compare"
+	"github.com/perfgate/perfgate/gate/recording"
+	"github.com/perfgate/perfgate/gate/verdict"
+)
+
+// Input is all that a report shows.
+type Input struct {
+	Manifest recording.Manifest
+	Verdict  verdict.Verdict
+	// Path is where the bundle is, as a person would type it, and Hash its
+	// identity (recording.Hash).
+	Path, Hash string
+	Options    Options
+}
+
+// Options are the reader's wishes.
+type Options struct {
+	All   bool // every row, not only those that matter
+	Color bool // terminal: colour the decisions
+	Width int  // terminal: shorten benchmark names to fit; 0 for no limit
+}
+
+// decisionOrder is the order of counts in every headline.
+var decisionOrder = []verdict.Decision{
+	verdict.Regressed, verdict.Improved, verdict.Pass, verdict.Inconclusive, verdict.Identical, verdict.Ungated,
+}
+
+// countWords are the decisions as they read behind a number.
+var countWords = map[verdict.Decision]string{
+	verdict.Regressed:    "regressed",
+	verdict.Improved:     "improved",
+	verdict.Pass:         "pass",
+	verdict.Inconclusive: "inconclusive",
+	verdict.Identical:    "unchanged",
+	verdict.Ungated:      "not gated",
+}
+
+// Words are the verdict on the whole suite in the words of the last line.
+func (in Input) Words() string {
+	if in.Manifest.AA && in.Verdict.Headline == verdict.SuiteNoChange {
+		return "unchanged"
+	}
+	return string(in.Verdict.Headline)
+}
+
+// LastLine is the last line on standard output of every command that decides:
+// `go run` hides the exit code, so it is stated.
+func (in Input) LastLine() string {
+	return fmt.Sprintf("verdict: %s (exit %d)", in.Words(), in.Verdict.Exit)
+}
+
+// counts are the rows by decision, in words; skip leaves decisions out.
+func (in Input) counts(skip ...verdict.Decision) string {
+	var parts []string
+	for _, d := range decisionOrder {
+		if n := in.Verdict.Counts[d]; n > 0 && !contains(skip, d) {
+			parts = append(parts, fmt.Sprintf("%d %s", n, countWords[d]))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func contains(list []verdict.Decision, d verdict.Decision) bool {
+	for _, x := range list {
+		if x == d {
+			return true
+		}
+	}
+	return false
+}
+
+// headline is the first line: the verdict with its counts.
+func (in Input) headline() string {
+	parts := []string{}
+	if c := in.counts(); c != "" {
+		parts = append(parts, c)
+	}
+	if n := len(in.notMeasured()); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d not measured", n))
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "no benchmark")
+	}
+	return in.Words() + ": " + strings.Join(parts, ", ")
+}
+
+// notMeasured are the outcomes that keep a benchmark from being compared
+// against the will of its owner; an added or skipped one is no failure.
+func (in Input) notMeasured() []recording.Outcome {
+	var failed []recording.Outcome
+	for _, o := range in.Verdict.Outcomes {
+		if o.Kind != recording.Added && o.Kind != recording.Skipped {
+			failed = append(failed, o)
+		}
+	}
+	return failed
+}
+
+// matters: what changed, and what was asked for and could not be decided.
+func (in Input) matters(row verdict.Row) bool {
+	switch row.Decision {
+	case verdict.Regressed, verdict.Improved:
+		return true
+	case verdict.Inconclusive:
+		return in.Manifest.Policy.For(row.Change.Test.Key.String(), row.Change.Test.Unit).Required
+	}
+	return false
+}
+
+// pick are the rows to show: those that matter, or all.
+func (in Input) pick(all bool) []verdict.Row {
+	var rows []verdict.Row
+	for _, row := range in.Verdict.Rows {
+		if all || in.matters(row) {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// benchmark is a key as it is shown: the package below its module, and the name
+// without the word that every name begins with.
+func (in Input) benchmark(k recording.Key) string {
+	pkg := strings.TrimPrefix(strings.TrimPrefix(k.Pkg, in.Manifest.Module), "/")
+	name := strings.TrimPrefix(k.Name, "Benchmark")
+	if k.Name != "" && k.Procs > 1 {
+		name += fmt.Sprintf("-%d", k.Procs)
+	}
+	switch {
+	case pkg == "" && name == "":
+		return path.Base(k.Pkg)
+	case pkg == "":
+		return name
+	case name == "":
+		return pkg
+	}
+	return pkg + "." + name
+}
+
+// effect is a change in the direction in which the unit is read: +5% of tx/s is
+// more transactions. Ratios are head/base - 1.
+type effect struct {
+	ratio, lo, hi float64 // NaN where unknown
+	// seen is the smallest change that would have moved the interval off zero:
+	// half its width. NaN where no interval exists.
+	seen  float64
+	exact bool
+}
+
+func effectOf(c compare.Change) effect {
+	none := effect{ratio: math.NaN(), lo: math.NaN(), hi: math.NaN(), seen: math.NaN()}
+	switch {
+	case c.Timed != nil:
+		d, lo, hi := c.Timed.Delta, c.Timed.Lo, c.Timed.Hi
+		if c.Better == "higher" {
+			// Log ratios are oriented so that positive is worse.
+			d, lo, hi = -d, -hi, -lo
+		}
+		return effect{ratio: math.Expm1(d), lo: math.Expm1(lo), hi: math.Expm1(hi), seen: math.Expm1((hi - lo) / 2)}
+	case c.Exact != nil:
+		none.exact = c.Exact.State != compare.Disagree && c.Exact.Runs > 0
+		if none.exact {
+			none.ratio = c.Exact.Relative
+		}
+	}
+	return none
+}
+
+// text is the change with its confidence interval.
+func (e effect) text() string {
+	if e.exact || !finite(e.lo, e.hi) {
+		return percent(e.ratio)
+	}
+	return fmt.Sprintf("%s [%s, %s]", percent(e.ratio), percent(e.lo), percent(e.hi))
+}
+
+// seenText is the smallest change that the row could have seen.
+func (e effect) seenText() string {
+	switch {
+	case e.exact:
+		return "exact"
+	case finite(e.seen):
+		return fmt.Sprintf("±%.1f%%", 100*e.seen)
+	}
+	return "?"
+}
+
+func percent(ratio float64) string {
+	switch {
+	case math.IsNaN(ratio):
+		return "?"
+	case math.IsInf(ratio, 1):
+		return "from 0"
+	case ratio == 0:
+		return "0%"
+	case math.Abs(ratio) < 0.0005 || math.Abs(ratio) >= 0.1 && math.Abs(ratio) < 10:
+		return fmt.Sprintf("%+.1f%%", 100*ratio)
+	case math.Abs(ratio) >= 10:
+		return fmt.Sprintf("%+.0f%%", 100*ratio)
+	}
+	return fmt.Sprintf("%+.2f%%", 100*ratio)
+}
+
+func finite(values ...float64) bool {
+	for _, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// sides are the base and head values with one prefix and precision.
+func sides(c compare.Change) (base, head string) {
+	b, h := c.Base.Median, c.Head.Median
+	if c.Exact != nil {
+		b, h = c.Exact.Base, c.Exact.Head
+	}
+	if !finite(b, h) || c.Exact == nil && c.Base.N == 0 && c.Head.N == 0 {
+		return "-", "-"
+	}
+	texts := scale(c.Test.Unit, b, h)
+	return texts[0], texts[1]
+}
+
+// scale leaves small whole numbers (3 allocs/op) as they are: 3.000 suggests a
+// precision that nobody asked about.
+func scale(unit string, values ...float64) []string {
+	texts := compare.Scale(unit, values...)
+	for _, v := range values {
+		if v != math.Trunc(v) || math.Abs(v) >= 1000 {
+			return texts
+		}
+	}
+	for i, v := range values {
+		texts[i] = fmt.Sprintf("%.0f", v)
+	}
+	return texts
+}
+
+// worstUndecided is the largest slowdown that an inconclusive row did not
+// exclude, with the row; false where there is none with an interval.
+func (in Input) worstUndecided() (verdict.Row, bool) {
+	var worst verdict.Row
+	found := false
+	for _, row := range in.Verdict.Rows {
+		t := row.Change.Timed
+		if row.Decision != verdict.Inconclusive || t == nil || !finite(t.Hi) {
+			continue
+		}
+		if !found || t.Hi > worst.Change.Timed.Hi {
+			worst, found = row, true
+		}
+	}
+	return worst, found
+}
+
+// effort is the pairs behind the verdict, by channel in the order of channels.
+var channels = []recording.Channel{recording.CoRun, recording.Wall, recording.Exact, recording.Unchanged}
+
+func (in Input) effort() string {
+	type place struct {
+		key     recording.Key
+		channel recording.Channel
+	}
+	tests, pairs := map[recording.Channel]int{}, map[place]int{}
+	for _, row := range in.Verdict.Rows {
+		test := row.Change.Test
+		tests[test.Channel]++
+		if t := row.Change.Timed; t != nil {
+			// The units of a benchmark share its runs.
+			pairs[place{test.Key, test.Channel}] = max(pairs[place{test.Key, test.Channel}], t.Pairs)
+		}
+	}
+	var parts []string
+	for _, ch := range channels {
+		if tests[ch] == 0 {
+			continue
+		}
+		total := 0
+		// maprange: a sum does not depend on the order
+		for at, n := range pairs {
+			if at.channel == ch {
+				total += n
+			}
+		}
+		part := fmt.Sprintf("%s %s", plural(tests[ch], "test"), channelWords[ch])
+		if total > 0 {
+			part += fmt.Sprintf(" (%s)", plural(total, "pair"))
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
+}
+
+var channelWords = map[recording.Channel]string{
+	recording.CoRun:     "by co-run",
+	recording.Wall:      "by wall time",
+	recording.Exact:     "exact",
+	recording.Unchanged: "unchanged",
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// revision is a side in words: "main 1234567", "1234567 + uncommitted changes".
+func revision(r recording.Revision) string {
+	s := clean(r.Commit)
+	if len(s) == 40 {
+		s = s[:7]
+	}
+	if r.Ref != "" && r.Ref != r.Commit {
+		s = clean(r.Ref) + " " + s
+	}
+	if r.Dirty {
+		s += " + uncommitted changes"
+	}
+	return s
+}
+
+// machine is where the bundle was measured, in one line.
+func (in Input) machine() string {
+	class := in.Manifest.Machine.Class
+	var parts []string
+	for _, key := range []string{"cores", "cpu", "goos", "goarch", "go", "virtualization"} {
+		value := clean(class[key])
+		switch {
+		case value == "":
+		case key == "cores" && value == "1":
+			parts = append(parts, "1 core")
+		case key == "cores":
+			parts = append(parts, value+" cores")
+		default:
+			parts = append(parts, value)
+		}
+	}
+	return fmt.Sprintf("%s (class %s)", strings.Join(parts, ", "), clean(in.Manifest.Machine.ClassID))
+}
+
+// cost is what building and measuring both sides took.
+func (in Input) cost() string {
+	m := in.Manifest
+	s := fmt.Sprintf("%.0f CPU-seconds, %.0f s", m.CPUSeconds, m.WallSeconds)
+	if m.BudgetSeconds > 0 {
+		s += fmt.Sprintf(" of a budget of %.0f s", m.BudgetSeconds)
+	}
+	if m.OutOfTime {
+		s += "; the budget ended before everything was decided"
+	}
+	return s
+}
+
+func shortHash(hash string) string {
+	if len(hash) > 12 {
+		return hash[:12]
+	}
+	return hash
+}

@@ -1,0 +1,317 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/perfgate/perfgate/gate/recording"
+	"github.com/perfgate/perfgate/gate/verdict"
+)
+
+// Terminal writes the report that a person reads in a terminal: the headline,
+// what changed, what could not be measured, how it was measured, and what to do
+// next. The last line is Input.LastLine.
+func Terminal(w io.Writer, in Input) error {
+	t := terminal{Input: in}
+	t.heading()
+	t.rows()
+	t.outcomes()
+	t.baseline()
+	t.list("warnings", in.Manifest.Warnings)
+	t.method()
+	t.next()
+	t.line("%s", in.LastLine())
+	_, err := w.Write(t.buf.Bytes())
+	return err
+}
+
+type terminal struct {
+	Input
+	buf bytes.Buffer
+}
+
+func (t *terminal) line(format string, args ...any) {
+	fmt.Fprintf(&t.buf, format+"\n", args...)
+}
+
+func (t *terminal) heading() {
+	m := t.Manifest
+	t.line("%s", t.paint(t.headline(), headlineColor[t.Verdict.Headline]))
+	if m.Suite != "" {
+		t.line("suite  %s", clean(m.Suite))
+	}
+	base := revision(m.Base)
+	if m.BaseReason != "" {
+		base += " (" + clean(m.BaseReason) + ")"
+	}
+	t.line("base   %s", base)
+	t.line("head   %s", revision(m.Head))
+	if m.AA {
+		t.line("       both sides are the same source, measured as two: what differs below is noise")
+	}
+}
+
+// rows prints the table and folds what is not in it.
+func (t *terminal) rows() {
+	rows := t.pick(t.Options.All)
+	if len(rows) > 0 {
+		t.line("")
+		t.table(rows)
+	}
+	shown := map[verdict.Decision]int{}
+	for _, row := range rows {
+		shown[row.Decision]++
+	}
+	if folded := t.folded(shown); folded != "" {
+		t.line("")
+		t.line("%s", folded)
+	}
+}
+
+// folded is the one line that stands for the rows not shown.
+func (t *terminal) folded(shown map[verdict.Decision]int) string {
+	var parts []string
+	for _, d := range decisionOrder {
+		n := t.Verdict.Counts[d] - shown[d]
+		if n <= 0 {
+			continue
+		}
+		part := fmt.Sprintf("%d %s", n, countWords[d])
+		if worst, ok := t.worstUndecided(); ok && d == verdict.Inconclusive {
+			part += fmt.Sprintf(" (at most %s slower: %s)", percent(math.Expm1(worst.Change.Timed.Hi)), clean(t.benchmark(worst.Change.Test.Key)))
+		}
+		parts = append(parts, part)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "not shown: " + strings.Join(parts, ", ") + "; --all shows them"
+}
+
+// table aligns the rows in columns. The likely cause is not among them: it
+// appears once causes are looked for.
+func (t *terminal) table(rows []verdict.Row) {
+	cells := [][]string{{"benchmark", "unit", "base", "head", "change", "could see", "verdict"}}
+	for _, row := range rows {
+		c := row.Change
+		base, head := sides(c)
+		e := effectOf(c)
+		cells = append(cells, []string{
+			clean(t.benchmark(c.Test.Key)), clean(c.Test.Unit), base, head, e.text(), e.seenText(), t.decision(row),
+		})
+	}
+	widths := columnWidths(cells)
+	t.fit(cells, widths)
+	for i, line := range cells {
+		var b strings.Builder
+		for col, cell := range line {
+			last := col == len(line)-1
+			switch {
+			case last && i > 0:
+				b.WriteString(t.paint(cell, decisionColor[rows[i-1].Decision]))
+			case last:
+				b.WriteString(cell)
+			case col == 2 || col == 3:
+				b.WriteString(pad(cell, widths[col]) + cell + "  ")
+			default:
+				b.WriteString(cell + pad(cell, widths[col]) + "  ")
+			}
+		}
+		t.line("%s", strings.TrimRight(b.String(), " "))
+		if i > 0 {
+			t.rowWarnings(rows[i-1])
+		}
+	}
+}
+
+// fit shortens benchmark names in the middle where the table is wider than the
+// terminal: their beginning says where they are, their end which case it is.
+func (t *terminal) fit(cells [][]string, widths []int) {
+	const nameMin = 16
+	total := 2 * (len(widths) - 1)
+	for _, width := range widths {
+		total += width
+	}
+	if t.Options.Width == 0 || total <= t.Options.Width {
+		return
+	}
+	widths[0] = max(nameMin, widths[0]-(total-t.Options.Width))
+	for _, line := range cells {
+		name := []rune(line[0])
+		if len(name) > widths[0] {
+			front := (widths[0] - 1) / 2
+			line[0] = string(name[:front]) + "…" + string(name[len(name)-(widths[0]-1-front):])
+		}
+	}
+}
+
+func columnWidths(cells [][]string) []int {
+	widths := make([]int, len(cells[0]))
+	for _, line := range cells {
+		for col, cell := range line {
+			widths[col] = max(widths[col], utf8.RuneCountInString(cell))
+		}
+	}
+	return widths
+}
+
+func pad(cell string, width int) string {
+	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(cell)))
+}
+
+// decision is a row's verdict; one that does not count for the exit code says so.
+func (t *terminal) decision(row verdict.Row) string {
+	s := string(row.Decision)
+	if row.Decision == verdict.Regressed && !row.Gating {
+		s += " (not gating)"
+	}
+	if t.Options.All && row.Why != "" {
+		s += ": " + clean(row.Why)
+	}
+	return s
+}
+
+func (t *terminal) rowWarnings(row verdict.Row) {
+	for _, warning := range row.Change.Warnings {
+		t.line("  note: %s", clean(warning))
+	}
+}
+
+// detailLinesMax bounds what one outcome may print.
+const detailLinesMax = 12
+
+func (t *terminal) outcomes() {
+	if len(t.Verdict.Outcomes) == 0 {
+		return
+	}
+	t.line("")
+	for _, o := range t.Verdict.Outcomes {
+		where := ""
+		if o.Side != "" {
+			where = fmt.Sprintf(" (%s)", clean(string(o.Side)))
+		}
+		color := yellow
+		if o.Kind == recording.Added || o.Kind == recording.Skipped {
+			color = ""
+		}
+		t.line("%s: %s%s", t.paint(clean(string(o.Kind)), color), clean(t.benchmark(o.Key)), where)
+		lines := strings.Split(strings.TrimRight(o.Detail, "\n"), "\n")
+		for i, detail := range lines {
+			if i == detailLinesMax {
+				t.line("    … %s more", plural(len(lines)-i, "line"))
+				break
+			}
+			if detail != "" {
+				t.line("    %s", clean(strings.ReplaceAll(detail, "\t", "    ")))
+			}
+		}
+	}
+}
+
+func (t *terminal) baseline() {
+	ref := t.Manifest.Baseline
+	if ref == nil {
+		return
+	}
+	t.line("")
+	if ref.Path == "" {
+		t.line("stored baseline: none: %s", clean(ref.Why))
+		return
+	}
+	class := "same machine class"
+	if !ref.SameClass {
+		class = "another machine class, so only what holds on every machine is compared"
+	}
+	t.line("stored baseline: %s of %s, %s", clean(ref.Path), revision(recording.Revision{Commit: ref.Commit}), class)
+	drift := t.Verdict.BaselineDrift
+	t.line("  %s compared, %d %s", plural(len(ref.Checks), "exact metric"), len(drift), differ(len(drift)))
+	if ref.Why != "" {
+		t.line("  %s", clean(ref.Why))
+	}
+	for _, d := range drift {
+		values := scale(d.Unit, d.Stored, d.Head)
+		t.line("  %s %s: stored %s, head %s", clean(t.benchmark(d.Key)), clean(d.Unit), values[0], values[1])
+	}
+}
+
+func differ(n int) string {
+	if n == 1 {
+		return "differs"
+	}
+	return "differ"
+}
+
+func (t *terminal) list(title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	t.line("")
+	t.line("%s:", title)
+	for _, line := range lines {
+		t.line("  %s", clean(line))
+	}
+}
+
+// method says where and how, and what it cost.
+func (t *terminal) method() {
+	m := t.Manifest
+	t.line("")
+	t.line("machine  %s", t.machine())
+	for _, note := range m.Machine.Notes {
+		t.line("         %s", clean(note))
+	}
+	if effort := t.effort(); effort != "" {
+		t.line("method   %s", effort)
+	}
+	t.line("cost     %s", t.cost())
+	t.line("bundle   %s (sha256 %s)", visible(t.Path), shortHash(t.Hash))
+}
+
+// next says which commands a reader is likely to want now.
+func (t *terminal) next() {
+	type step struct{ command, why string }
+	var steps []step
+	bundle := shellWord(t.Path)
+	if !t.Options.All && len(t.pick(true)) > len(t.pick(false)) {
+		steps = append(steps, step{"perfgate replay --all " + bundle, "every row"})
+	}
+	steps = append(steps, step{"perfgate replay " + bundle, "this report again, from the bundle"})
+	if t.Manifest.AA {
+		steps = append(steps, step{"perfgate local --base HEAD~1", "compare with the commit before"})
+	}
+	width := 0
+	for _, s := range steps {
+		width = max(width, utf8.RuneCountInString(s.command))
+	}
+	t.line("")
+	t.line("next:")
+	for _, s := range steps {
+		t.line("  %s%s  # %s", s.command, pad(s.command, width), s.why)
+	}
+}
+
+// The colours, as ANSI sequences.
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+)
+
+var decisionColor = map[verdict.Decision]string{
+	verdict.Regressed: red, verdict.Improved: green, verdict.Inconclusive: yellow,
+}
+
+var headlineColor = map[verdict.Headline]string{
+	verdict.SuiteRegressed: red, verdict.SuiteImproved: green, verdict.SuiteNotMeasured: yellow,
+}
+
+func (t *terminal) paint(s, color string) string {
+	if !t.Options.Color || color == "" {
+		return s
+	}
+	return "\x1b[" + color + "m" + s + "\x1b[0m"
+}
