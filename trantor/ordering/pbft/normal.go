@@ -14,8 +14,8 @@ func (i *Instance) onPropose(e types.Propose, out *mir.Out) {
 		panic(fmt.Sprintf("pbft: invariant broken: replica %d proposes slot %d of leader %d twice or out of place",
 			i.cfg.Self, e.Seq, i.segment.Leader))
 	}
-	if i.view > 0 {
-		return
+	if i.view > 0 || s.decided {
+		return // The log learns, or has learnt, what became of the slot.
 	}
 	digest := digestOf(e.Proposal)
 	sig := i.signPrepare(s, 0, digest)
@@ -56,7 +56,7 @@ func (i *Instance) becomeProposed(s *slot, digest types.Digest, p types.Proposal
 	i.report(s, out)
 	i.need(s, out)
 	i.addValue(s, digest, p, out)
-	if i.view > 0 {
+	if i.view > 0 || s.decided && s.digest != digest {
 		return
 	}
 	if v := &s.round(0, i.cfg.Members.N()).prepares[i.segment.Leader]; !v.cast {
@@ -134,6 +134,11 @@ func (i *Instance) report(s *slot, out *mir.Out) {
 // checkPrepared commits once a quorum prepared the current view's proposal.
 func (i *Instance) checkPrepared(s *slot, out *mir.Out) {
 	if !i.active || !s.accepted || s.committed {
+		return
+	}
+	// Commits of a later view may have decided otherwise before this replica
+	// could follow. The certificate of this view would serve nobody.
+	if s.decided && s.accept != s.digest {
 		return
 	}
 	r := s.round(i.view, i.cfg.Members.N())
