@@ -39,17 +39,19 @@ func Canonical(samples []Sample) {
 	})
 }
 
-// knownKeys are the benchmarks that the manifest speaks of.
-func knownKeys(m *Manifest) map[Key]bool {
+// knownBenchmarks are those that the manifest speaks of, with Procs 0: the
+// exact runs of a benchmark may have another GOMAXPROCS than its timed ones.
+func knownBenchmarks(m *Manifest) map[Key]bool {
 	known := map[Key]bool{}
+	add := func(k Key) { known[Key{Pkg: k.Pkg, Name: k.Name}] = true }
 	for _, b := range m.Benchmarks {
-		known[b.Key] = true
+		add(b.Key)
 	}
 	for _, t := range m.Family {
-		known[t.Key] = true
+		add(t.Key)
 	}
 	for _, o := range m.Outcomes {
-		known[o.Key] = true
+		add(o.Key)
 	}
 	return known
 }
@@ -68,11 +70,14 @@ type sampleChecker struct {
 }
 
 func newSampleChecker(m *Manifest) *sampleChecker {
-	return &sampleChecker{known: knownKeys(m), seen: map[slot]bool{}}
+	return &sampleChecker{known: knownBenchmarks(m), seen: map[slot]bool{}}
 }
 
 func (c *sampleChecker) check(s *Sample) error {
-	if !c.known[s.Key] {
+	if err := checkKey(s.Key); err != nil {
+		return err
+	}
+	if !c.known[Key{Pkg: s.Key.Pkg, Name: s.Key.Name}] {
 		return fmt.Errorf("%s is not in the manifest", s.Key)
 	}
 	if err := checkSample(s); err != nil {

@@ -1,0 +1,298 @@
+package verdict
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/perfgate/perfgate/gate/compare"
+	"github.com/perfgate/perfgate/gate/config"
+	"github.com/perfgate/perfgate/gate/recording"
+)
+
+// Decide gives the verdict on a bundle. It is pure: it replays the rounds
+// through the Tracker, so that it decides what the measurement decided. Its
+// error is for a bundle that contradicts itself, which is exit code 2.
+//
+// Metrics that differ from the stored baseline are listed in BaselineDrift and
+// do not gate: the change may be older than the base side, and what this change
+// did is decided from both sides' own runs.
+func Decide(b recording.Bundle) (Verdict, error) {
+	changes, err := compare.Changes(b)
+	if err != nil {
+		return Verdict{}, err
+	}
+	tracker, err := replay(b)
+	if err != nil {
+		return Verdict{}, err
+	}
+	j := judge{
+		manifest: &b.Manifest, tracker: tracker,
+		outcomes: slices.Clone(b.Manifest.Outcomes),
+	}
+	v := Verdict{Counts: map[Decision]int{}}
+	for _, c := range changes {
+		v.Rows = append(v.Rows, j.row(c))
+	}
+	j.unplanned()
+	v.Outcomes = j.outcomes
+	slices.SortFunc(v.Rows, compareRows)
+	slices.SortStableFunc(v.Outcomes, compareOutcomes)
+	for _, r := range v.Rows {
+		v.Counts[r.Decision]++
+	}
+	v.BaselineDrift = drift(b.Manifest.Baseline)
+	v.Exit = exit(&b.Manifest, &v, j.failed)
+	v.Headline = headline(&v)
+	return v, nil
+}
+
+// replay drives a tracker over the bundle's rounds as the measurement did.
+func replay(b recording.Bundle) (*Tracker, error) {
+	m := &b.Manifest
+	tracker := NewTracker(m.Family, m.Units, m.Policy, Caps(m.Benchmarks))
+	pairs, err := compare.Pairs(b.Samples)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range pairs {
+		if err := tracker.Pair(p.Base, p.Head); err != nil {
+			return nil, err
+		}
+		if i+1 == len(pairs) || pairs[i+1].Base.Round != p.Base.Round {
+			tracker.Look()
+		}
+	}
+	return tracker, nil
+}
+
+// judge turns changes into rows and gathers why a run does not count.
+type judge struct {
+	manifest *recording.Manifest
+	tracker  *Tracker
+	outcomes []recording.Outcome
+	// failed: a required row is undecided.
+	failed bool
+}
+
+func (j *judge) row(c compare.Change) Row {
+	rule := j.manifest.Policy.For(c.Test.Key.String(), c.Test.Unit)
+	r := Row{Change: c, Adjusted: 1, Target: compare.ParamsFor(rule.Target).Target}
+	switch {
+	case rule.Ignore:
+		r.Decision, r.Why = Ungated, "ignored by policy"
+	case c.Test.Channel == recording.Unchanged:
+		r.Decision, r.Why = Identical, "test binary and inputs are byte-identical"
+	case c.Better == "":
+		r.Decision, r.Why = Ungated, "direction unknown: declare it with a Unit line or a policy rule"
+	case j.outcomeOf(c.Test.Key, recording.Skipped) != nil:
+		r.Decision, r.Why = Ungated, "skipped on both sides"
+	case c.Exact != nil:
+		j.exact(&r)
+	default:
+		j.timed(&r)
+	}
+	r.Gating = r.Decision != Ungated && rule.FailOn != config.FailOnNever
+	if r.Gating && rule.Required && r.Decision == Inconclusive {
+		j.failed = true
+		r.Why += "; policy requires a decision"
+	}
+	return r
+}
+
+func (j *judge) exact(r *Row) {
+	e := r.Change.Exact
+	r.Decision = Inconclusive
+	switch e.State {
+	case compare.Rise, compare.Fall:
+		// A confirmed difference of exact values leaves nothing to chance.
+		r.Adjusted = 0
+		r.Decision, r.Why = Regressed, fmt.Sprintf("exact, and repeated in %d runs a side", e.Runs)
+		if e.State == compare.Fall {
+			r.Decision = Improved
+		}
+	case compare.Disagree:
+		r.Why = "a side does not agree with itself: no exact metric here"
+	case compare.Unconfirmed:
+		r.Why = "the sides differ, but it was not confirmed"
+		j.tooFew(r, fmt.Sprintf("%s differs (%v, %v) in %d runs a side, and the %d that confirm it were not made; run again",
+			r.Change.Test.Unit, e.Base, e.Head, e.Runs, compare.ExactConfirmRuns))
+	default:
+		if e.Runs < compare.ExactRuns {
+			r.Why = fmt.Sprintf("%d exact runs a side, want %d", e.Runs, compare.ExactRuns)
+			j.starved(r)
+			return
+		}
+		r.Decision, r.Why = Pass, "exact, and the same on both sides"
+		if e.State == compare.Tolerated {
+			r.Why = "exact, and within the unit's tolerance"
+		}
+	}
+}
+
+func (j *judge) timed(r *Row) {
+	t := j.tracker.byTest[r.Change.Test]
+	r.Adjusted = t.adjWorse
+	pairs := t.seq.Pairs()
+	r.Decision = t.decision
+	switch t.decision {
+	case Regressed:
+		r.Why = fmt.Sprintf("slower after %d pairs", pairs)
+	case Improved:
+		r.Adjusted = t.adjBetter
+		r.Why = fmt.Sprintf("faster after %d pairs", pairs)
+	case Pass:
+		r.Why = fmt.Sprintf("no slowdown of %d %% after %d pairs", r.Target, pairs)
+	case Inconclusive:
+		r.Why = fmt.Sprintf("undecided at the cap of %d pairs", pairs)
+	default:
+		j.unfinished(r, t)
+	}
+}
+
+// unfinished settles a test that the measurement left open.
+func (j *judge) unfinished(r *Row, t *tracked) {
+	pairs := t.seq.Pairs()
+	switch {
+	case t.passed:
+		// It was only held to see whether it improved.
+		r.Decision, r.Why = Pass, fmt.Sprintf("no slowdown of %d %% after %d pairs", r.Target, pairs)
+		return
+	case j.manifest.OutOfTime:
+		r.Why = fmt.Sprintf("the budget ended after %d pairs", pairs)
+	default:
+		r.Why = fmt.Sprintf("%d pairs were measured, of up to %d", pairs, t.cap())
+	}
+	r.Decision = Inconclusive
+	j.starved(r)
+}
+
+// starved records that a test lacks runs, unless the budget explains it.
+func (j *judge) starved(r *Row) {
+	if !j.manifest.OutOfTime {
+		j.tooFew(r, r.Change.Test.Unit+": "+r.Why+"; nothing says why there are no more")
+	}
+}
+
+// tooFew records that a test lacks runs, unless another outcome of the
+// benchmark or its package says why.
+func (j *judge) tooFew(r *Row, detail string) {
+	if o := j.outcomeOf(r.Change.Test.Key); o != nil && o.Kind != recording.TooFew {
+		r.Why += "; " + string(o.Kind)
+		return
+	}
+	j.outcomes = append(j.outcomes, recording.Outcome{Key: r.Change.Test.Key, Kind: recording.TooFew, Detail: detail})
+}
+
+// outcomeOf finds an outcome (of the given kinds, or any) that speaks of the
+// benchmark or its package. GOMAXPROCS does not matter: whichever run of it
+// crashed, the benchmark did. Nor does a sub-benchmark's own name where the
+// whole function has an outcome.
+func (j *judge) outcomeOf(key recording.Key, kinds ...recording.OutcomeKind) *recording.Outcome {
+	for i := range j.outcomes {
+		o := &j.outcomes[i]
+		if len(kinds) > 0 && !slices.Contains(kinds, o.Kind) || o.Key.Pkg != key.Pkg {
+			continue
+		}
+		if o.Key.Name == "" || o.Key.Name == key.Name || strings.HasPrefix(key.Name, o.Key.Name+"/") {
+			return o
+		}
+	}
+	return nil
+}
+
+// unplanned fails closed on benchmarks of the plan that no test compares and no
+// outcome accounts for.
+func (j *judge) unplanned() {
+	tested := map[recording.Key]bool{}
+	for _, t := range j.manifest.Family {
+		tested[recording.Key{Pkg: t.Key.Pkg, Name: t.Key.Name}] = true
+	}
+	for _, b := range j.manifest.Benchmarks {
+		name := recording.Key{Pkg: b.Key.Pkg, Name: b.Key.Name}
+		if b.Channel != recording.Unchanged && !tested[name] && j.outcomeOf(b.Key) == nil {
+			j.outcomes = append(j.outcomes, recording.Outcome{Key: b.Key, Kind: recording.TooFew,
+				Detail: "it is in the plan, but none of its units is tested"})
+		}
+	}
+}
+
+// exit is the exit code: a regression before whatever could not be measured.
+func exit(m *recording.Manifest, v *Verdict, failed bool) int {
+	if slices.ContainsFunc(v.Rows, func(r Row) bool { return r.Gating && r.Decision == Regressed }) {
+		return ExitRegression
+	}
+	lost := slices.ContainsFunc(v.Outcomes, func(o recording.Outcome) bool {
+		return o.Kind != recording.Added && o.Kind != recording.Skipped
+	})
+	if failed || lost || !compared(m, v) {
+		return ExitNotMeasured
+	}
+	return ExitPass
+}
+
+// compared reports whether the bundle compared anything: a gate that looked at
+// nothing has not passed. Identical binaries are a comparison.
+func compared(m *recording.Manifest, v *Verdict) bool {
+	for _, r := range v.Rows {
+		switch c := r.Change; {
+		case r.Decision == Ungated:
+		case c.Timed != nil && c.Timed.Pairs > 0, c.Exact != nil && c.Exact.Runs > 0, r.Decision == Identical:
+			return true
+		}
+	}
+	for _, b := range m.Benchmarks {
+		if b.Channel == recording.Unchanged {
+			return true
+		}
+	}
+	return false
+}
+
+func headline(v *Verdict) Headline {
+	switch {
+	case v.Exit == ExitRegression:
+		return SuiteRegressed
+	case v.Exit == ExitNotMeasured:
+		return SuiteNotMeasured
+	case v.Counts[Regressed] > 0: // shown, though policy does not fail on it
+		return SuiteRegressed
+	case v.Counts[Improved] > 0:
+		return SuiteImproved
+	}
+	return SuiteNoChange
+}
+
+// drift are the exact metrics of head that differ from the stored baseline by
+// more than their unit tolerates.
+func drift(ref *recording.BaselineRef) []recording.BaselineCheck {
+	if ref == nil {
+		return nil
+	}
+	var out []recording.BaselineCheck
+	for _, c := range ref.Checks {
+		if !compare.Tolerable(c.Unit, c.Stored, c.Head) {
+			out = append(out, c)
+		}
+	}
+	slices.SortFunc(out, func(a, b recording.BaselineCheck) int {
+		return cmp.Or(a.Key.Compare(b.Key), strings.Compare(a.Unit, b.Unit))
+	})
+	return out
+}
+
+// seriousness orders rows.
+var seriousness = map[Decision]int{Regressed: 0, Inconclusive: 1, Improved: 2, Pass: 3, Identical: 4, Ungated: 5}
+
+func compareRows(a, b Row) int {
+	return cmp.Or(
+		seriousness[a.Decision]-seriousness[b.Decision],
+		a.Change.Test.Key.Compare(b.Change.Test.Key),
+		strings.Compare(a.Change.Test.Unit, b.Change.Test.Unit))
+}
+
+func compareOutcomes(a, b recording.Outcome) int {
+	return cmp.Or(a.Key.Compare(b.Key), strings.Compare(string(a.Kind), string(b.Kind)),
+		strings.Compare(string(a.Side), string(b.Side)), strings.Compare(a.Detail, b.Detail))
+}
