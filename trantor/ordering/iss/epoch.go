@@ -52,7 +52,7 @@ func (l *Log) newEpoch(nr types.Epoch) *epoch {
 		nr:      nr,
 		start:   types.SeqNr(nr) * types.SeqNr(l.cfg.EpochLength),
 		slots:   make([]slot, l.cfg.EpochLength),
-		nextOwn: int(l.cfg.Self),
+		nextOwn: int(l.cfg.Node),
 	}
 	for _, leader := range l.cfg.Members.Nodes() {
 		segment := types.Segment{Epoch: nr, Leader: leader}

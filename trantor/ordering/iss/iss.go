@@ -19,15 +19,15 @@ type Instance interface {
 
 // Config of a Log.
 type Config struct {
-	Self    types.NodeID
+	Node    types.NodeID
 	Members quorum.Membership
 
-	Module   mir.ModuleID // This module: instances and peers address it.
+	Self     mir.ModuleID // This module: instances and peers address it.
 	Net      mir.ModuleID
 	Delivery mir.ModuleID // Gets types.Ordered and types.EpochEnd.
 
 	// NewInstance makes the agreement instance of a segment. The instance is
-	// addressed by sub of Module, on all replicas alike.
+	// addressed by sub of Self, on all replicas alike.
 	NewInstance func(segment types.Segment, sub mir.SubID) Instance
 
 	EpochLength     int // Slots of an epoch, at least one for each replica.
@@ -42,8 +42,8 @@ type Config struct {
 // Validate reports the first setting that cannot work.
 func (c Config) Validate() error {
 	switch {
-	case !c.Members.Has(c.Self):
-		return fmt.Errorf("iss: replica %d is no member", c.Self)
+	case !c.Members.Has(c.Node):
+		return fmt.Errorf("iss: replica %d is no member", c.Node)
 	case c.NewInstance == nil:
 		return fmt.Errorf("iss: NewInstance is nil")
 	case c.EpochLength < c.Members.N():
@@ -60,8 +60,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Counters say why the log dropped messages, and what became of proposals.
-type Counters struct {
+// Stats say why the log dropped messages, and what became of proposals.
+type Stats struct {
 	Proposed uint64 // Own proposals with certificates.
 	Filled   uint64 // Own slots filled with the empty proposal.
 	Requeued uint64 // Own proposals that lost their slot to the empty one.
@@ -74,9 +74,9 @@ type Counters struct {
 
 // Log is the module.
 type Log struct {
-	cfg      Config
-	counters Counters
-	others   []types.NodeID
+	cfg    Config
+	stats  Stats
+	others []types.NodeID
 
 	epochs   []*epoch    // With live instances, consecutive, ascending. The last is the current one.
 	first    types.Epoch // Number of epochs[0].
@@ -107,13 +107,13 @@ func New(cfg Config) *Log {
 		buffered: make([][]early, cfg.Members.N()),
 		inFlight: map[types.SeqNr]types.Proposal{},
 	}
-	l.others = slices.DeleteFunc(cfg.Members.Nodes(), func(id types.NodeID) bool { return id == cfg.Self })
+	l.others = slices.DeleteFunc(cfg.Members.Nodes(), func(id types.NodeID) bool { return id == cfg.Node })
 	l.epochs = []*epoch{l.newEpoch(0)}
 	return l
 }
 
-// Counters may be read between events.
-func (l *Log) Counters() Counters { return l.counters }
+// Stats may be read between events.
+func (l *Log) Stats() Stats { return l.stats }
 
 // Epoch is the current epoch.
 func (l *Log) Epoch() types.Epoch { return l.current().nr }
@@ -165,20 +165,20 @@ func (l *Log) epoch(nr types.Epoch) *epoch {
 
 // onReceived routes a peer's message by its epoch: now, later, or never.
 func (l *Log) onReceived(sub mir.SubID, m mir.Received, out *mir.Out) {
-	if !l.cfg.Members.Has(m.From) || m.From == l.cfg.Self {
-		l.counters.Stranger++
+	if !l.cfg.Members.Has(m.From) || m.From == l.cfg.Node {
+		l.stats.Stranger++
 		return
 	}
 	nr, ok := l.epochOf(sub, m)
 	switch {
 	case !ok:
-		l.counters.Malformed++
+		l.stats.Malformed++
 	case nr < l.first:
-		l.counters.Collected++
+		l.stats.Collected++
 	case nr <= l.current().nr:
 		l.deliver(nr, sub, m, out)
 	case len(l.buffered[m.From]) >= l.cfg.BufferedMax:
-		l.counters.BufferFull++
+		l.stats.BufferFull++
 	default:
 		l.buffered[m.From] = append(l.buffered[m.From], early{epoch: nr, sub: sub, msg: m})
 	}
@@ -197,7 +197,7 @@ func (l *Log) epochOf(sub mir.SubID, m mir.Received) (types.Epoch, bool) {
 // deliver hands a message to where it belongs in an epoch that has begun.
 func (l *Log) deliver(nr types.Epoch, sub mir.SubID, m mir.Received, out *mir.Out) {
 	if sub != 0 {
-		l.toInstance(mir.Event{To: l.cfg.Module, Sub: sub, Body: m}, out)
+		l.toInstance(mir.Event{To: l.cfg.Self, Sub: sub, Body: m}, out)
 		return
 	}
 	if nr == l.current().nr {
@@ -223,14 +223,14 @@ func (l *Log) onSlotDecided(e types.SlotDecided) {
 	if own, ok := l.inFlight[e.Seq]; ok {
 		delete(l.inFlight, e.Seq)
 		if len(e.Proposal.Certs) == 0 {
-			l.counters.Requeued++
+			l.stats.Requeued++
 			l.queue = append(slices.Clone(own.Certs), l.queue...)
 		}
 	}
 }
 
 func (l *Log) onLeaderDeposed(e types.LeaderDeposed) {
-	if e.Leader == l.cfg.Self && e.Epoch == l.current().nr {
+	if e.Leader == l.cfg.Node && e.Epoch == l.current().nr {
 		l.current().deposed = true
 	}
 }
@@ -284,7 +284,7 @@ func (l *Log) becomeInEpoch(nr types.Epoch, out *mir.Out) {
 			case m.sub == 0:
 				cur.needed = l.cfg.EpochLength
 			default:
-				l.toInstance(mir.Event{To: l.cfg.Module, Sub: m.sub, Body: m.msg}, out)
+				l.toInstance(mir.Event{To: l.cfg.Self, Sub: m.sub, Body: m.msg}, out)
 			}
 		}
 		clear(all[len(kept):])
@@ -304,10 +304,10 @@ func (l *Log) proposeOwn(out *mir.Out) {
 			// The others deposed this leader and it does not know yet.
 			cur.nextOwn += l.cfg.Members.N()
 		case len(l.queue) > 0 && len(l.inFlight) < l.cfg.OwnInFlightMax:
-			l.counters.Proposed++
+			l.stats.Proposed++
 			l.propose(l.takeCerts(), out)
 		case cur.nextOwn < cur.needed:
-			l.counters.Filled++
+			l.stats.Filled++
 			l.propose(types.Proposal{}, out)
 		default:
 			return
@@ -332,7 +332,7 @@ func (l *Log) takeCerts() types.Proposal {
 func (l *Log) propose(p types.Proposal, out *mir.Out) {
 	cur := l.current()
 	seq := cur.start + types.SeqNr(cur.nextOwn)
-	out.EmitSub(l.cfg.Module, SubOf(cur.nr, l.cfg.Self), types.Propose{Seq: seq, Proposal: p})
+	out.EmitSub(l.cfg.Self, SubOf(cur.nr, l.cfg.Node), types.Propose{Seq: seq, Proposal: p})
 	cur.nextOwn += l.cfg.Members.N()
 }
 
@@ -345,7 +345,7 @@ func (l *Log) askToFinish(out *mir.Out) {
 	cur.asked = true
 	cur.needed = len(cur.slots)
 	if len(l.others) > 0 {
-		out.Emit(l.cfg.Net, mir.Send{To: l.others, Dest: l.cfg.Module, Msg: FinishEpoch{Epoch: cur.nr}})
+		out.Emit(l.cfg.Net, mir.Send{To: l.others, Dest: l.cfg.Self, Msg: FinishEpoch{Epoch: cur.nr}})
 	}
 }
 
@@ -355,7 +355,7 @@ func (l *Log) tellNeeded(out *mir.Out) {
 	for ; cur.told < cur.needed; cur.told++ {
 		if !cur.slots[cur.told].decided {
 			leader := types.NodeID(cur.told % l.cfg.Members.N())
-			out.EmitSub(l.cfg.Module, SubOf(cur.nr, leader), types.SlotNeeded{Seq: cur.start + types.SeqNr(cur.told)})
+			out.EmitSub(l.cfg.Self, SubOf(cur.nr, leader), types.SlotNeeded{Seq: cur.start + types.SeqNr(cur.told)})
 		}
 	}
 }
@@ -365,7 +365,7 @@ func (l *Log) tellNeeded(out *mir.Out) {
 func (l *Log) collect(out *mir.Out) {
 	for len(l.epochs) > 1 && l.first < l.stable {
 		for _, instance := range l.epochs[0].instances {
-			instance.Apply(mir.Event{To: l.cfg.Module, Body: types.CloseSegment{}}, out)
+			instance.Apply(mir.Event{To: l.cfg.Self, Body: types.CloseSegment{}}, out)
 		}
 		l.epochs[0] = nil
 		l.epochs = l.epochs[1:]

@@ -24,7 +24,7 @@ const timeoutDoublingsMax = 16
 // to viewsAheadMax above the current one, and a value for each replica and view
 // at most. For the segment: one view change of every replica.
 type Config struct {
-	Self    types.NodeID
+	Node    types.NodeID
 	Members quorum.Membership
 	Crypto  crypto.Crypto
 
@@ -36,12 +36,12 @@ type Config struct {
 	// correct replicas answer alike. It is not asked about the empty proposal.
 	Validate func(types.Proposal) error
 
-	Timeout  time.Duration // Of view 0.
-	Counters *Counters     // Shared by all instances of a replica.
+	Timeout time.Duration // Of view 0.
+	Stats   *Stats        // Shared by all instances of a replica.
 }
 
-// Counters say what instances did, and why they dropped messages.
-type Counters struct {
+// Stats say what instances did, and why they dropped messages.
+type Stats struct {
 	ViewChanges uint64 // Views that were left.
 	NewViews    uint64 // Views that were entered.
 
@@ -88,18 +88,18 @@ type change struct {
 // wiring is wrong.
 func New(cfg Config, segment types.Segment, sub mir.SubID) *Instance {
 	switch {
-	case !cfg.Members.Has(cfg.Self) || !cfg.Members.Has(segment.Leader):
-		panic(fmt.Sprintf("pbft: replica %d or leader %d is no member", cfg.Self, segment.Leader))
+	case !cfg.Members.Has(cfg.Node) || !cfg.Members.Has(segment.Leader):
+		panic(fmt.Sprintf("pbft: replica %d or leader %d is no member", cfg.Node, segment.Leader))
 	case len(segment.Slots) == 0 || len(segment.Slots) > MaxSlots:
 		panic(fmt.Sprintf("pbft: segment of %d slots, want 1 to %d", len(segment.Slots), MaxSlots))
-	case cfg.Timeout <= 0 || cfg.Validate == nil || cfg.Counters == nil || cfg.Crypto == nil:
-		panic("pbft: Timeout, Validate, Counters and Crypto must be set")
+	case cfg.Timeout <= 0 || cfg.Validate == nil || cfg.Stats == nil || cfg.Crypto == nil:
+		panic("pbft: Timeout, Validate, Stats and Crypto must be set")
 	}
 	i := &Instance{
 		cfg: cfg, sub: sub, segment: segment, active: true,
 		changes: make([]*change, cfg.Members.N()),
 	}
-	i.others = slices.DeleteFunc(cfg.Members.Nodes(), func(id types.NodeID) bool { return id == cfg.Self })
+	i.others = slices.DeleteFunc(cfg.Members.Nodes(), func(id types.NodeID) bool { return id == cfg.Node })
 	for _, seq := range segment.Slots {
 		i.slots = append(i.slots, newSlot(seq, cfg.Members.N()))
 	}
@@ -125,8 +125,8 @@ func (i *Instance) Apply(ev mir.Event, out *mir.Out) {
 }
 
 func (i *Instance) onReceived(e mir.Received, out *mir.Out) {
-	if !i.cfg.Members.Has(e.From) || e.From == i.cfg.Self {
-		i.cfg.Counters.Stranger++
+	if !i.cfg.Members.Has(e.From) || e.From == i.cfg.Node {
+		i.cfg.Stats.Stranger++
 		return
 	}
 	switch m := e.Msg.(type) {
@@ -143,7 +143,7 @@ func (i *Instance) onReceived(e mir.Received, out *mir.Out) {
 	case Decision:
 		i.onDecision(e.From, m, out)
 	default:
-		i.cfg.Counters.Malformed++
+		i.cfg.Stats.Malformed++
 	}
 }
 
@@ -157,7 +157,7 @@ func (i *Instance) leader(v types.View) types.NodeID {
 func (i *Instance) slot(seq types.SeqNr) *slot {
 	at, found := slices.BinarySearch(i.segment.Slots, seq)
 	if !found {
-		i.cfg.Counters.Malformed++
+		i.cfg.Stats.Malformed++
 		return nil
 	}
 	return i.slots[at]

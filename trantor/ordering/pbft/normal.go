@@ -10,9 +10,9 @@ import (
 // onPropose starts a slot at the segment's leader (CL02, section 4.3).
 func (i *Instance) onPropose(e types.Propose, out *mir.Out) {
 	s := i.mustSlot(e.Seq)
-	if i.segment.Leader != i.cfg.Self || s.proposed {
+	if i.segment.Leader != i.cfg.Node || s.proposed {
 		panic(fmt.Sprintf("pbft: invariant broken: replica %d proposes slot %d of leader %d twice or out of place",
-			i.cfg.Self, e.Seq, i.segment.Leader))
+			i.cfg.Node, e.Seq, i.segment.Leader))
 	}
 	if i.view > 0 || s.decided {
 		return // The log learns, or has learnt, what became of the slot.
@@ -27,7 +27,7 @@ func (i *Instance) onPropose(e types.Propose, out *mir.Out) {
 // slot. After view 0 it is still worth knowing: late commits may decide it.
 func (i *Instance) onPrePrepare(from types.NodeID, m PrePrepare, out *mir.Out) {
 	if from != i.segment.Leader {
-		i.cfg.Counters.Stranger++
+		i.cfg.Stats.Stranger++
 		return
 	}
 	s := i.slot(m.Seq)
@@ -40,11 +40,11 @@ func (i *Instance) onPrePrepare(from types.NodeID, m PrePrepare, out *mir.Out) {
 		return
 	}
 	if i.cfg.Crypto.Verify(from, DomainPrepare, prepareStatement(i.segment, 0, m.Seq, digest), m.Sig) != nil {
-		i.cfg.Counters.BadSignature++
+		i.cfg.Stats.BadSignature++
 		return
 	}
 	if digest != emptyDigest && i.cfg.Validate(m.Proposal) != nil {
-		i.cfg.Counters.Invalid++
+		i.cfg.Stats.Invalid++
 		return
 	}
 	i.becomeProposed(s, digest, m.Proposal, m.Sig, out)
@@ -68,7 +68,7 @@ func (i *Instance) becomeProposed(s *slot, digest types.Digest, p types.Proposal
 // accept makes digest the slot's proposal in the current view and votes for it.
 func (i *Instance) accept(s *slot, digest types.Digest, out *mir.Out) {
 	s.accepted, s.accept = true, digest
-	own := &s.round(i.view, i.cfg.Members.N()).prepares[i.cfg.Self]
+	own := &s.round(i.view, i.cfg.Members.N()).prepares[i.cfg.Node]
 	if !own.cast {
 		*own = vote{cast: true, digest: digest, sig: i.signPrepare(s, i.view, digest)}
 		i.broadcast(Prepare{View: i.view, Seq: s.seq, Digest: digest, Sig: own.sig}, out)
@@ -92,7 +92,7 @@ func (i *Instance) onPrepare(from types.NodeID, m Prepare, out *mir.Out) {
 		return
 	}
 	if i.cfg.Crypto.Verify(from, DomainPrepare, prepareStatement(i.segment, m.View, m.Seq, m.Digest), m.Sig) != nil {
-		i.cfg.Counters.BadSignature++
+		i.cfg.Stats.BadSignature++
 		return
 	}
 	*v = vote{cast: true, digest: m.Digest, sig: m.Sig}
@@ -106,10 +106,10 @@ func (i *Instance) onPrepare(from types.NodeID, m Prepare, out *mir.Out) {
 func (i *Instance) inReach(v, lowest types.View) bool {
 	switch {
 	case v < lowest:
-		i.cfg.Counters.Repeated++
+		i.cfg.Stats.Repeated++
 		return false
 	case v > i.view && v-i.view > viewsAheadMax:
-		i.cfg.Counters.TooFar++
+		i.cfg.Stats.TooFar++
 		return false
 	}
 	return true
@@ -148,7 +148,7 @@ func (i *Instance) checkPrepared(s *slot, out *mir.Out) {
 	s.committed = true
 	s.prepared = &Prepared{Seq: s.seq, View: i.view, Proposal: s.values[s.accept], Sigs: signatures(r.prepares, s.accept)}
 	i.broadcast(Commit{View: i.view, Seq: s.seq, Digest: s.accept}, out)
-	if own := &r.commits[i.cfg.Self]; !own.cast {
+	if own := &r.commits[i.cfg.Node]; !own.cast {
 		*own = vote{cast: true, digest: s.accept}
 	}
 	i.checkCommitted(s, r, s.accept, out)
@@ -218,7 +218,7 @@ func (i *Instance) onDecision(from types.NodeID, m Decision, out *mir.Out) {
 		return
 	}
 	if s.decided || s.claims[from].cast {
-		i.cfg.Counters.Repeated++
+		i.cfg.Stats.Repeated++
 		return
 	}
 	d := digestOf(m.Proposal)
@@ -256,8 +256,8 @@ func (i *Instance) becomeDecided(s *slot, d types.Digest, out *mir.Out) {
 // countAgain counts a second vote or proposal where one was taken already.
 func (i *Instance) countAgain(same bool) {
 	if same {
-		i.cfg.Counters.Repeated++
+		i.cfg.Stats.Repeated++
 	} else {
-		i.cfg.Counters.Equivocation++
+		i.cfg.Stats.Equivocation++
 	}
 }

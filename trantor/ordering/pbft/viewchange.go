@@ -14,7 +14,7 @@ import (
 // prepares and commits nothing below v, which is what its view change tells.
 func (i *Instance) becomeLeaving(v types.View, out *mir.Out) {
 	i.becomeInView(v, out)
-	i.cfg.Counters.ViewChanges++
+	i.cfg.Stats.ViewChanges++
 	m := ViewChange{View: v}
 	for _, s := range i.slots {
 		if !s.decided {
@@ -26,7 +26,7 @@ func (i *Instance) becomeLeaving(v types.View, out *mir.Out) {
 	}
 	statement, digest := changeStatement(i.segment, m)
 	m.Sig = i.cfg.Crypto.Sign(DomainViewChange, statement)
-	i.changes[i.cfg.Self] = &change{ViewChange: m, digest: digest}
+	i.changes[i.cfg.Node] = &change{ViewChange: m, digest: digest}
 	i.broadcast(m, out)
 	i.restartTimer(out)
 	i.checkNewView(out)
@@ -50,7 +50,7 @@ func (i *Instance) becomeInView(v types.View, out *mir.Out) {
 // and follows where the weight of those ahead says that a correct one leads.
 func (i *Instance) onViewChange(from types.NodeID, m ViewChange, out *mir.Out) {
 	if have := i.changes[from]; have != nil && m.View <= have.View {
-		i.cfg.Counters.Repeated++
+		i.cfg.Stats.Repeated++
 		return
 	}
 	digest, ok := i.verifyChange(from, m)
@@ -113,7 +113,7 @@ func (i *Instance) quorumLeft() bool {
 
 // checkNewView starts the view that this replica leads once a quorum is there.
 func (i *Instance) checkNewView(out *mir.Out) {
-	if i.active || i.leader(i.view) != i.cfg.Self {
+	if i.active || i.leader(i.view) != i.cfg.Node {
 		return
 	}
 	m := NewView{View: i.view}
@@ -133,10 +133,10 @@ func (i *Instance) checkNewView(out *mir.Out) {
 func (i *Instance) onNewView(from types.NodeID, m NewView, out *mir.Out) {
 	switch {
 	case from != i.leader(m.View):
-		i.cfg.Counters.Stranger++
+		i.cfg.Stats.Stranger++
 		return
 	case m.View < i.view || (m.View == i.view && i.active):
-		i.cfg.Counters.Repeated++
+		i.cfg.Stats.Repeated++
 		return
 	}
 	if !i.verifyNewView(m) {
@@ -154,13 +154,13 @@ func (i *Instance) verifyNewView(m NewView) bool {
 	var w uint64
 	for at, c := range m.Changes {
 		if !i.cfg.Members.Has(c.Signer) || c.View != m.View || (at > 0 && c.Signer <= m.Changes[at-1].Signer) {
-			i.cfg.Counters.Malformed++
+			i.cfg.Stats.Malformed++
 			return false
 		}
 		w += i.cfg.Members.Weight(c.Signer)
 	}
 	if !i.cfg.Members.IsQuorum(w) {
-		i.cfg.Counters.Malformed++
+		i.cfg.Stats.Malformed++
 		return false
 	}
 	for _, c := range m.Changes {
@@ -185,18 +185,18 @@ func (i *Instance) isVerified(c SignedChange) bool {
 // verifyChange checks form, signature and certificates, the cheap things first.
 func (i *Instance) verifyChange(signer types.NodeID, m ViewChange) (types.Digest, bool) {
 	if !i.wellFormed(m) {
-		i.cfg.Counters.Malformed++
+		i.cfg.Stats.Malformed++
 		return types.Digest{}, false
 	}
 	statement, digest := changeStatement(i.segment, m)
 	if i.cfg.Crypto.Verify(signer, DomainViewChange, statement, m.Sig) != nil {
-		i.cfg.Counters.BadSignature++
+		i.cfg.Stats.BadSignature++
 		return types.Digest{}, false
 	}
 	for _, p := range m.Prepared {
 		msg := prepareStatement(i.segment, p.View, p.Seq, digestOf(p.Proposal))
 		if crypto.VerifyCert(i.cfg.Members, i.cfg.Crypto, DomainPrepare, msg, p.Sigs, i.cfg.Members.IsQuorum) != nil {
-			i.cfg.Counters.BadSignature++
+			i.cfg.Stats.BadSignature++
 			return types.Digest{}, false
 		}
 	}
@@ -227,7 +227,7 @@ func (i *Instance) wellFormed(m ViewChange) bool {
 // certificates imply (CL02, section 4.4; ISS, section 4.2).
 func (i *Instance) becomeActive(changes []SignedChange, out *mir.Out) {
 	i.active = true
-	i.cfg.Counters.NewViews++
+	i.cfg.Stats.NewViews++
 	chosen := highestPrepared(changes)
 	for _, s := range i.slots {
 		i.need(s, out)
@@ -240,7 +240,7 @@ func (i *Instance) becomeActive(changes []SignedChange, out *mir.Out) {
 		}
 		d := digestOf(p)
 		if s.decided && d != s.digest {
-			i.cfg.Counters.Contradicted++
+			i.cfg.Stats.Contradicted++
 			continue
 		}
 		i.addValue(s, d, p, out)
