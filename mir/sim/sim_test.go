@@ -126,15 +126,18 @@ func TestOneSeedIsOneRun(t *testing.T) {
 	}
 }
 
-func TestTheTraceHashCoversTheBytesOfMessages(t *testing.T) {
-	run := func(msg num) uint64 {
-		r := newRig(t, 2, sim.Config{}, nil)
+func TestTheTraceHashCoversBytesAndTimes(t *testing.T) {
+	run := func(msg num, latency time.Duration) uint64 {
+		r := newRig(t, 2, sim.Config{Network: sim.Network{Latency: sim.Fixed(latency)}}, nil)
 		r.send(0, msg, 1)
 		must(t, r.Run(time.Second))
 		return r.TraceHash()
 	}
-	if run(1) == run(2) {
+	if run(1, 1) == run(2, 1) {
 		t.Error("runs with different messages have the same hash")
+	}
+	if run(1, 1) == run(1, 2) {
+		t.Error("runs with different times have the same hash")
 	}
 }
 
@@ -200,7 +203,23 @@ func TestTimersFireInVirtualTimeAndReplaceAndCancelExactly(t *testing.T) {
 	}
 }
 
-func TestABusyNodeHandlesItsInputsInOrderOfArrivalAndCancelsWhatWaits(t *testing.T) {
+func TestABusyNodeHandlesItsInputsInTheOrderOfTheirArrival(t *testing.T) {
+	var order []string
+	const ms = time.Millisecond
+	r := newRig(t, 2, sim.Config{EventCost: 10 * ms, Network: sim.Network{Latency: sim.Fixed(10 * ms)}},
+		func(_ *rig, self mir.NodeID, ev mir.Event, _ *mir.Out) {
+			order = append(order, fmt.Sprint(ev.Body))
+		})
+	r.send(1, 3, 0) // Leaves at 10ms and arrives at 20ms, when node 0 is free but 2 waits already.
+	r.At(10*ms, func() { r.Inject(0, mir.Event{To: r.app, Body: num(1)}) })
+	r.At(15*ms, func() { r.Inject(0, mir.Event{To: r.app, Body: num(2)}) })
+	must(t, r.Run(time.Second))
+	if want := []string{"1", "2", "{1 3}"}; !slices.Equal(order, want) {
+		t.Errorf("applied %q, want %q", order, want)
+	}
+}
+
+func TestABusyNodeForgetsACancelledTimerThatIsAlreadyDue(t *testing.T) {
 	var at []string
 	r := newRig(t, 1, sim.Config{
 		EventCost: 10 * time.Millisecond,
@@ -216,10 +235,10 @@ func TestABusyNodeHandlesItsInputsInOrderOfArrivalAndCancelsWhatWaits(t *testing
 	r.Inject(0, mir.Event{To: r.timer, Body: mir.SetTimer{
 		ID: mir.TimerID{Owner: r.app}, After: 5 * time.Millisecond, Fire: mir.Event{To: r.app, Body: num(99)},
 	}})
-	r.Inject(0, mir.Event{To: r.app, Body: num(1)}) // Cancels the timer, which is due by then.
-	r.At(12*time.Millisecond, func() { r.Inject(0, mir.Event{To: r.app, Body: num(2)}) })
+	r.Inject(0, mir.Event{To: r.app, Body: num(0)}) // Handled until 20ms; the timer is due at 15ms.
+	r.Inject(0, mir.Event{To: r.app, Body: num(1)}) // Cancels the timer, which waits behind it.
 	must(t, r.Run(time.Second))
-	want := []string{"timer.Set at 10ms", "test.Num at 20ms", "timer.Cancel at 30ms", "test.Num at 40ms"}
+	want := []string{"timer.Set at 10ms", "test.Num at 20ms", "test.Num at 30ms", "timer.Cancel at 40ms"}
 	if !slices.Equal(at, want) {
 		t.Errorf("steps %q, want %q", at, want)
 	}
