@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/perfgate/perfgate/gate/measure"
+	"github.com/perfgate/perfgate/gate/recording"
+	"github.com/perfgate/perfgate/gate/repo"
+	"github.com/perfgate/perfgate/gate/verdict"
+)
+
+// measureFlags are the flags that local and check share.
+type measureFlags struct {
+	command  string
+	base     string
+	head     string
+	suite    string
+	bench    string
+	packages patterns
+	out      string
+	format   string
+	all      bool
+	seed     uint64
+}
+
+// patterns is a flag that may be given several times.
+type patterns []string
+
+func (p *patterns) String() string     { return strings.Join(*p, " ") }
+func (p *patterns) Set(s string) error { *p = append(*p, s); return nil }
+
+func (f *measureFlags) define(fs *flag.FlagSet) {
+	fs.StringVar(&f.base, "base", "", "compare with this `REF`; by default the merge base with origin/HEAD, main or master")
+	fs.StringVar(&f.suite, "suite", "", "run this `SUITE` of perfgate.yml: smoke (the default there), gate or full")
+	fs.StringVar(&f.bench, "bench", ".", "run only benchmarks that match `REGEX`, as in go test -bench")
+	fs.Var(&f.packages, "pkg", "measure the benchmarks of packages that match `PATTERN` instead of a suite; may be repeated")
+	fs.StringVar(&f.out, "out", "", "write the bundle to the new folder `DIR` instead of the git directory")
+	fs.StringVar(&f.format, "format", "text", "report as `FORMAT`: text, json or markdown")
+	fs.BoolVar(&f.all, "all", false, "show every row, not only those that matter")
+	fs.Uint64Var(&f.seed, "seed", 0, "draw every coin from `SEED`; 0 takes a fresh one")
+}
+
+func runLocal(ctx context.Context, env *Env, args []string) int {
+	f := measureFlags{command: "local"}
+	fs := flag.NewFlagSet("local", flag.ContinueOnError)
+	f.define(fs)
+	if code, ok := env.parse(fs, args, 0); !ok {
+		return code
+	}
+	return env.measure(ctx, f)
+}
+
+func runCheck(ctx context.Context, env *Env, args []string) int {
+	f := measureFlags{command: "check"}
+	fs := flag.NewFlagSet("check", flag.ContinueOnError)
+	f.define(fs)
+	fs.StringVar(&f.head, "head", "", "measure this `REF` (required)")
+	if code, ok := env.parse(fs, args, 0); !ok {
+		return code
+	}
+	if f.base == "" || f.head == "" {
+		return env.fail(verdict.ExitUsage, errors.New("check compares two commits: give both --base REF and --head REF"))
+	}
+	return env.measure(ctx, f)
+}
+
+// measure runs local or check and maps what can go wrong to exit codes.
+func (e *Env) measure(ctx context.Context, f measureFlags) int {
+	r := &run{env: e, flags: f, progress: newProgress(e)}
+	defer r.cleanUp()
+	err := r.do(ctx)
+	r.progress.done()
+	var build *measure.BuildError
+	switch {
+	case err == nil:
+		return r.exit
+	case ctx.Err() != nil:
+		return e.fail(verdict.ExitInterrupted, context.Canceled)
+	case errors.Is(err, repo.ErrSubmodule), errors.Is(err, errNotWritable):
+		return e.fail(verdict.ExitNotMeasured, err)
+	case errors.As(err, &build) && build.Side == recording.Head:
+		return e.fail(verdict.ExitUsage, fmt.Errorf("%w\nfix the head side and run again; the base side was not blamed", err))
+	}
+	return e.fail(verdict.ExitUsage, err)
+}
+
+// errNotWritable: the bundle cannot be stored.
+var errNotWritable = errors.New("the bundle cannot be written")
+
+// claimOut makes sure, before anything is measured, that the bundle can be
+// stored, and says where.
+func claimOut(flags measureFlags, private, dir, base, head string) (string, error) {
+	if flags.out == "" {
+		for n := 1; ; n++ {
+			out := filepath.Join(private, fmt.Sprintf("%s-%s-%d", base[:7], head[:7], n))
+			if _, err := os.Lstat(out); errors.Is(err, os.ErrNotExist) {
+				return out, probe(private)
+			}
+		}
+	}
+	out := flags.out
+	if !filepath.IsAbs(out) {
+		out = filepath.Join(dir, out)
+	}
+	if _, err := os.Lstat(out); err == nil {
+		return "", fmt.Errorf("--out %s exists already: give a new folder", flags.out)
+	}
+	return out, probe(filepath.Dir(out))
+}
+
+// probe writes a little into dir, and removes it again.
+func probe(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("%w: %w; give another place with --out", errNotWritable, err)
+	}
+	f, err := os.CreateTemp(dir, ".perfgate-probe-")
+	if err == nil {
+		_, err = f.Write(make([]byte, 64<<10))
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+		os.Remove(f.Name())
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w; free some space, or give another place with --out", errNotWritable, err)
+	}
+	return nil
+}

@@ -1,0 +1,375 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/perfgate/perfgate/gate/baseline"
+	"github.com/perfgate/perfgate/gate/config"
+	"github.com/perfgate/perfgate/gate/machine"
+	"github.com/perfgate/perfgate/gate/measure"
+	"github.com/perfgate/perfgate/gate/recording"
+	"github.com/perfgate/perfgate/gate/repo"
+	"github.com/perfgate/perfgate/gate/report"
+	"github.com/perfgate/perfgate/gate/suite"
+	"github.com/perfgate/perfgate/gate/verdict"
+)
+
+// defaultSuite is measured where perfgate.yml has a suite of that name and
+// nothing else is asked for.
+const defaultSuite = "smoke"
+
+// configFile is the policy file at the module's root.
+const configFile = "perfgate.yml"
+
+// run is one run of local or check, step by step.
+type run struct {
+	env      *Env
+	flags    measureFlags
+	progress *progress
+	cleanups []func()
+	started  time.Time
+
+	repo     *repo.Repo
+	tool     measure.Toolchain
+	baseDir  string // module folder of each side
+	headDir  string
+	cfg      *config.Config
+	suite    config.Suite
+	measure  measure.Config
+	manifest recording.Manifest
+	out      string
+	exit     int
+}
+
+// cleanUp undoes, in reverse, what the run has put into the world. It runs
+// after an interrupt too.
+func (r *run) cleanUp() {
+	for _, f := range slices.Backward(r.cleanups) {
+		f()
+	}
+}
+
+func (r *run) do(ctx context.Context) error {
+	r.started = time.Now()
+	steps := []func(context.Context) error{r.open, r.resolve, r.checkOut, r.configure, r.prepare}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	result, err := measure.Run(ctx, r.measure)
+	if err != nil {
+		return err
+	}
+	if err := r.checkUnchanged(ctx, &result); err != nil {
+		return err
+	}
+	return r.conclude(result)
+}
+
+// open finds the module, its repository and its toolchain.
+func (r *run) open(ctx context.Context) error {
+	switch r.flags.format {
+	case "text", "json", "markdown":
+	default:
+		return fmt.Errorf("--format %q: text, json and markdown are known", r.flags.format)
+	}
+	root, err := measure.ModuleRoot(ctx, r.env.Dir)
+	if err != nil {
+		return err
+	}
+	if r.repo, err = repo.Open(ctx, root); err != nil {
+		return err
+	}
+	if r.tool, err = measure.FindToolchain(ctx, root); err != nil {
+		return err
+	}
+	r.headDir = root
+	r.manifest = recording.Manifest{
+		Schema: recording.Schema, Tool: toolVersion(), Command: r.flags.command,
+		Toolchain: r.tool.Version, BuildFlags: measure.BuildFlags,
+		Machine: machine.Describe(r.tool.Version), Seed: r.flags.seed,
+	}
+	if r.manifest.Seed == 0 {
+		var b [8]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return fmt.Errorf("drawing a seed: %w", err)
+		}
+		r.manifest.Seed = binary.LittleEndian.Uint64(b[:]) >> 1
+	}
+	r.manifest.Module, err = r.tool.ModulePath(ctx, root)
+	return err
+}
+
+// resolve names both sides.
+func (r *run) resolve(ctx context.Context) error {
+	m := &r.manifest
+	var err error
+	if r.flags.base != "" {
+		m.Base.Ref, m.BaseReason = r.flags.base, "--base"
+		m.Base.Commit, err = r.repo.Resolve(ctx, r.flags.base)
+	} else {
+		m.Base.Commit, m.BaseReason, err = r.repo.DefaultBase(ctx)
+		m.Base.Ref = m.BaseReason
+	}
+	if err != nil {
+		return err
+	}
+	if m.Base.Tree, err = r.repo.TreeOf(ctx, m.Base.Commit); err != nil {
+		return err
+	}
+	if r.flags.command == "check" {
+		m.Head.Ref = r.flags.head
+		if m.Head.Commit, err = r.repo.Resolve(ctx, r.flags.head); err != nil {
+			return err
+		}
+		m.Head.Tree, err = r.repo.TreeOf(ctx, m.Head.Commit)
+		return err
+	}
+	return r.resolveWorkTree(ctx)
+}
+
+func (r *run) resolveWorkTree(ctx context.Context) error {
+	m := &r.manifest
+	if err := r.repo.CheckSubmodules(ctx); err != nil {
+		return err
+	}
+	var err error
+	m.Head.Ref = "working tree"
+	if m.Head.Commit, err = r.repo.Resolve(ctx, "HEAD"); err != nil {
+		return err
+	}
+	if m.Head.Tree, err = r.repo.WorkTree(ctx); err != nil {
+		return err
+	}
+	committed, err := r.repo.TreeOf(ctx, m.Head.Commit)
+	if err != nil {
+		return err
+	}
+	m.Head.Dirty = committed != m.Head.Tree
+	// Nothing to compare and nothing asked for: show the tool at work, on two
+	// equal sides.
+	m.AA = r.flags.base == "" && m.Base.Tree == m.Head.Tree
+	return nil
+}
+
+// checkOut makes the folders of both sides.
+func (r *run) checkOut(ctx context.Context) error {
+	var err error
+	m := &r.manifest
+	if r.out, err = claimOut(r.flags, r.repo.Private, r.env.Dir, m.Base.Commit, m.Head.Commit); err != nil {
+		return err
+	}
+	add := func(commit string) (string, error) {
+		dir, remove, err := r.repo.AddWorktree(ctx, commit)
+		if err == nil {
+			r.cleanups = append(r.cleanups, remove)
+		}
+		return dir, err
+	}
+	if r.baseDir, err = add(m.Base.Commit); err != nil {
+		return err
+	}
+	if r.flags.command == "check" {
+		r.headDir, err = add(m.Head.Commit)
+	}
+	return err
+}
+
+// configure reads the base side's perfgate.yml: a change cannot bring its own
+// policy.
+func (r *run) configure(context.Context) error {
+	data, err := os.ReadFile(filepath.Join(r.baseDir, configFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.cfg = config.Default()
+		if _, err := os.Stat(filepath.Join(r.headDir, configFile)); err == nil {
+			r.warn("%s is new on the head side: it counts once it is on the base side", configFile)
+		}
+	case err != nil:
+		return fmt.Errorf("reading the policy: %w", err)
+	default:
+		if r.cfg, err = config.Parse(data, configFile); err != nil {
+			return fmt.Errorf("base side: %w", err)
+		}
+		if head, err := os.ReadFile(filepath.Join(r.headDir, configFile)); err != nil || string(head) != string(data) {
+			r.warn("%s differs between the sides: the base side's counts", configFile)
+		}
+	}
+	r.manifest.Policy = r.cfg.Policy
+	return r.chooseSuite()
+}
+
+func (r *run) warn(format string, args ...any) {
+	r.manifest.Warnings = append(r.manifest.Warnings, fmt.Sprintf(format, args...))
+}
+
+// chooseSuite decides what is measured: --pkg, --suite, the smoke suite, or
+// every benchmark of the module.
+func (r *run) chooseSuite() error {
+	name := r.flags.suite
+	if len(r.flags.packages) > 0 {
+		if name != "" {
+			return errors.New("--pkg and --suite exclude each other: a suite names its own packages")
+		}
+		r.suite = config.Suite{Packages: r.flags.packages}
+		return nil
+	}
+	if name == "" {
+		name = defaultSuite
+	}
+	chosen, ok := r.cfg.Suites[name]
+	if !ok {
+		if r.flags.suite != "" {
+			return fmt.Errorf("--suite %q: the base side's %s has no such suite", name, configFile)
+		}
+		r.suite = config.Suite{Packages: []string{"./..."}}
+		return nil
+	}
+	r.suite, r.manifest.Suite = chosen, name
+	return nil
+}
+
+// prepare fills in what the measuring needs.
+func (r *run) prepare(context.Context) error {
+	scratch, err := os.MkdirTemp("", "perfgate-build-")
+	if err != nil {
+		return fmt.Errorf("making a folder for the test binaries: %w", err)
+	}
+	r.cleanups = append(r.cleanups, func() { os.RemoveAll(scratch) })
+	bench := r.flags.bench
+	if bench == "." && r.suite.Bench != "" {
+		bench = r.suite.Bench
+	}
+	r.measure = measure.Config{
+		Toolchain: r.tool, BaseDir: r.baseDir, HeadDir: r.headDir,
+		Packages: r.suite.Packages, Bench: bench, Inputs: r.cfg.Inputs,
+		MeasureIdentical: r.manifest.AA,
+		Cores:            machine.Cores(), CanPin: machine.CanPin(), Seed: r.manifest.Seed,
+		Report: r.progress.show, Scratch: scratch,
+		NewStopper: func(family []recording.Test, units map[string]recording.Unit) (measure.Stopper, error) {
+			return stopper{verdict.NewTracker(family, units, r.manifest.Policy, nil)}, nil
+		},
+	}
+	if r.suite.Budget > 0 {
+		r.measure.Deadline = r.started.Add(r.suite.Budget - closingTime)
+		r.manifest.BudgetSeconds = r.suite.Budget.Seconds()
+	}
+	return r.readSuite()
+}
+
+// closingTime is kept free at the end of the budget for writing the bundle and
+// removing the worktree.
+const closingTime = 5 * time.Second
+
+// readSuite reads the suite's manifest from the base side and looks for
+// benchmarks whose definition the change has touched.
+func (r *run) readSuite() error {
+	if r.suite.Manifest == "" {
+		return nil
+	}
+	path := filepath.Join(r.baseDir, filepath.FromSlash(r.suite.Manifest))
+	m, err := suite.Load(path)
+	if err != nil {
+		return fmt.Errorf("base side: suite %s: %w", r.manifest.Suite, err)
+	}
+	if r.measure.Only = m.Keys(r.manifest.Suite); len(r.measure.Only) == 0 {
+		return fmt.Errorf("base side: %s lists no benchmark of size %q", r.suite.Manifest, r.manifest.Suite)
+	}
+	r.measure.Redefined, err = r.redefined()
+	return err
+}
+
+// stopper drives the verdict's tracker from the measuring side.
+type stopper struct{ *verdict.Tracker }
+
+func (s stopper) Pair(base, head recording.Sample) error { return s.AddPair(base, head) }
+func (s stopper) Look()                                  { s.Tracker.Look() }
+func (s stopper) Undecided(key recording.Key, channel recording.Channel) bool {
+	return s.Wants(key, channel)
+}
+
+// checkUnchanged voids the run when the tree is not the one that was built.
+func (r *run) checkUnchanged(ctx context.Context, result *measure.Result) error {
+	if r.flags.command != "local" {
+		return nil
+	}
+	tree, err := r.repo.WorkTree(ctx)
+	if err != nil {
+		return err
+	}
+	if tree != r.manifest.Head.Tree {
+		result.Outcomes = append(result.Outcomes, recording.Outcome{Side: recording.Head, Kind: recording.Void,
+			Detail: "the working tree changed while it was measured; run again and leave it alone"})
+	}
+	return nil
+}
+
+// conclude decides, stores the bundle and reports.
+func (r *run) conclude(result measure.Result) error {
+	m := &r.manifest
+	m.Units, m.Benchmarks, m.Family, m.Outcomes = result.Units, result.Benchmarks, result.Family, result.Outcomes
+	m.Warnings = append(m.Warnings, result.Warnings...)
+	m.OutOfTime = result.OutOfTime
+	m.WallSeconds = round(time.Since(r.started).Seconds())
+	m.CPUSeconds = round(result.CPU.Seconds())
+	bundle := recording.Bundle{Manifest: *m, Samples: result.Samples}
+	if err := r.compareBaseline(&bundle); err != nil {
+		return err
+	}
+	writeErr := recording.Write(r.out, bundle)
+	if writeErr == nil {
+		// What is reported is what a replay will read.
+		stored, err := recording.Read(r.out)
+		if err != nil {
+			return fmt.Errorf("reading the bundle back: %w", err)
+		}
+		bundle = stored
+	}
+	v, err := verdict.Decide(bundle)
+	if err != nil {
+		return fmt.Errorf("deciding: %w", err)
+	}
+	r.exit = v.Exit
+	if writeErr != nil {
+		fmt.Fprintf(r.env.Stderr, "perfgate: %v: %v; the report below is not stored: free some space, or give another place with --out\n", errNotWritable, writeErr)
+		if r.exit == verdict.ExitPass {
+			v.Exit, v.Headline, r.exit = verdict.ExitNotMeasured, verdict.SuiteNotMeasured, verdict.ExitNotMeasured
+		}
+	}
+	r.progress.done()
+	return r.env.showReport(bundle, v, r.out, r.flags.format, r.flags.all)
+}
+
+func round(seconds float64) float64 { return float64(int(seconds*10+0.5)) / 10 }
+
+// compareBaseline looks the head side's exact metrics up in the stored
+// baseline, which is read from the base side like all policy.
+func (r *run) compareBaseline(bundle *recording.Bundle) error {
+	if bundle.Manifest.Suite == "" {
+		return nil
+	}
+	dir := r.cfg.Baseline
+	if strings.Contains(dir, "://") {
+		r.warn("baseline %s: only folders can be read", dir)
+		return nil
+	}
+	ref, err := baseline.Reference(filepath.Join(r.baseDir, filepath.FromSlash(dir)), dir, *bundle)
+	if err != nil {
+		return fmt.Errorf("stored baseline: %w; restore it, or record it again with `perfgate baseline record`", err)
+	}
+	bundle.Manifest.Baseline = ref
+	return nil
+}
+
+var _ = report.Input{}
