@@ -138,6 +138,9 @@ func (in Input) pick(all bool) []verdict.Row {
 // benchmark is a key as it is shown: the package below its module, and the name
 // without the word that every name begins with.
 func (in Input) benchmark(k recording.Key) string {
+	if k.Pkg == "" {
+		return "the whole run"
+	}
 	pkg := strings.TrimPrefix(strings.TrimPrefix(k.Pkg, in.Manifest.Module), "/")
 	name := strings.TrimPrefix(k.Name, "Benchmark")
 	if k.Name != "" && k.Procs > 1 {

@@ -143,7 +143,7 @@ func (t *terminal) fit(cells [][]string, widths []int) {
 	for _, line := range cells {
 		name := []rune(line[0])
 		if len(name) > widths[0] {
-			front := (widths[0] - 1) / 2
+			front := (widths[0] - 1) / 3
 			line[0] = string(name[:front]) + "…" + string(name[len(name)-(widths[0]-1-front):])
 		}
 	}
