@@ -57,7 +57,7 @@ func replay(b recording.Bundle) (*Tracker, error) {
 		return nil, err
 	}
 	for i, p := range pairs {
-		if err := tracker.Pair(p.Base, p.Head); err != nil {
+		if err := tracker.AddPair(p.Base, p.Head); err != nil {
 			return nil, err
 		}
 		if i+1 == len(pairs) || pairs[i+1].Base.Round != p.Base.Round {

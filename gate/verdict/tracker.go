@@ -98,9 +98,9 @@ func (t *Tracker) Add(test recording.Test, d float64) {
 	}
 }
 
-// Pair takes a pair for every test that it speaks to. Within a round, the
+// AddPair takes a pair for every test that it speaks to. Within a round, the
 // pairs of a benchmark must come in the order of their numbers.
-func (t *Tracker) Pair(base, head recording.Sample) error {
+func (t *Tracker) AddPair(base, head recording.Sample) error {
 	if base.Side != recording.Base || head.Side != recording.Head || base.Key != head.Key ||
 		base.Channel != head.Channel || base.Pair != head.Pair || base.Round != head.Round {
 		return fmt.Errorf("no pair: %s %s %s pair %d round %d, and %s %s %s pair %d round %d",
@@ -200,8 +200,8 @@ func (t *Tracker) Open() []recording.Test {
 	return open
 }
 
-// Undecided reports whether any test of the benchmark is open in the channel.
-func (t *Tracker) Undecided(key recording.Key, channel recording.Channel) bool {
+// Wants reports whether any test of the benchmark is open in the channel.
+func (t *Tracker) Wants(key recording.Key, channel recording.Channel) bool {
 	for _, s := range t.tests {
 		if s.test.Key == key && s.test.Channel == channel && s.decision == "" {
 			return true
