@@ -20,7 +20,6 @@ package delivery
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/app"
@@ -108,10 +107,11 @@ type Delivery struct {
 	creators []*types.Window // batch numbers that came by, by replica
 	clients  map[types.ClientID]*types.Window
 
-	queue     []*item                   // Invariant: at most SlotsQueuedMax.
-	requested int                       // Invariant: batches of queue[:requested] are here or asked for.
-	waiting   map[types.Digest][]*batch // asked for and not here
-	behind    bool                      // the queue overflowed: positions were missed
+	queue      []*item                   // Invariant: at most SlotsQueuedMax.
+	requested  int                       // Invariant: the batches of queue[:requested] were asked for.
+	waiting    map[types.Digest][]*batch // asked for and not here
+	proceeding bool                      // Invariant: set while a proceed is on its way.
+	behind     bool                      // the queue overflowed: positions were missed
 
 	stats Stats
 }
@@ -149,6 +149,9 @@ func (d *Delivery) Apply(ev mir.Event, out *mir.Out) {
 		d.onEpochEnd(e, out)
 	case types.BatchData:
 		d.onBatchData(e, out)
+	case proceed:
+		d.proceeding = false
+		d.advance(out)
 	case mir.Received:
 		d.stats.Misaddressed++
 	default:
@@ -217,23 +220,46 @@ func (d *Delivery) onBatchData(e types.BatchData, out *mir.Out) {
 	d.advance(out)
 }
 
-// advance delivers from the head of the queue what is complete, and asks for
-// the batches of what moved up.
+// proceed is the module's event to itself between two batches.
+type proceed struct{}
+
+func (proceed) EventName() string { return "delivery.Proceed" }
+
+// advance asks for the batches of the first positions, and delivers one batch
+// if the head of the queue is complete. With more to do it addresses proceed to
+// itself, which comes after all that this batch emits: what one event emits is
+// then bounded by one batch, however many positions have waited for the head.
 func (d *Delivery) advance(out *mir.Out) {
-	done := 0
-	for done < len(d.queue) {
-		for d.requested < min(len(d.queue), done+d.cfg.SlotsFetchingMax) {
-			d.request(d.queue[d.requested], out)
-			d.requested++
+	for {
+		d.requestAhead(out)
+		if d.proceeding || len(d.queue) == 0 || !d.queue[0].complete() {
+			return
 		}
-		if !d.queue[done].complete() {
-			break
+		head := d.queue[0]
+		if len(head.batches) > 0 {
+			d.deliverBatch(head, head.batches[0], out)
+			head.batches = head.batches[1:]
+			d.proceeding = true
+			out.Emit(d.cfg.Self, proceed{})
+			return
 		}
-		d.finish(d.queue[done], out)
-		done++
+		if head.ended != nil {
+			out.Emit(d.cfg.Checkpoint, types.Snapshot{Epoch: head.epoch, Data: d.appendExecutedState(head.ended)})
+		}
+		d.queue[0] = nil
+		d.queue = d.queue[1:]
+		d.requested--
 	}
-	d.queue = slices.Delete(d.queue, 0, done)
-	d.requested -= done
+}
+
+func (d *Delivery) requestAhead(out *mir.Out) {
+	for d.requested < min(len(d.queue), d.cfg.SlotsFetchingMax) {
+		for _, b := range d.queue[d.requested].batches {
+			d.waiting[b.cert.Batch] = append(d.waiting[b.cert.Batch], b)
+			out.Emit(d.cfg.Availability, types.NeedBatch{Cert: b.cert})
+		}
+		d.requested++
+	}
 }
 
 func (it *item) complete() bool {
@@ -245,29 +271,16 @@ func (it *item) complete() bool {
 	return true
 }
 
-func (d *Delivery) request(it *item, out *mir.Out) {
-	for _, b := range it.batches {
-		d.waiting[b.cert.Batch] = append(d.waiting[b.cert.Batch], b)
-		out.Emit(d.cfg.Availability, types.NeedBatch{Cert: b.cert})
-	}
-}
-
-// finish delivers a complete item.
-func (d *Delivery) finish(it *item, out *mir.Out) {
-	if it.ended != nil {
-		out.Emit(d.cfg.Checkpoint, types.Snapshot{Epoch: it.epoch, Data: d.appendExecutedState(it.ended)})
-		return
-	}
-	for _, b := range it.batches {
-		d.deliverBatch(it, b, out)
-		out.Emit(d.cfg.Availability, types.BatchUsed{
-			Batch: b.cert.Batch, Epoch: it.epoch, Creator: b.cert.Creator, No: b.cert.No,
-		})
-	}
-}
-
+// deliverBatch executes a batch and lets availability know.
 func (d *Delivery) deliverBatch(it *item, b *batch, out *mir.Out) {
-	txs, err := types.DecodeBatch(b.data)
+	d.execute(it.seq, b.data, out)
+	out.Emit(d.cfg.Availability, types.BatchUsed{
+		Batch: b.cert.Batch, Epoch: it.epoch, Creator: b.cert.Creator, No: b.cert.No,
+	})
+}
+
+func (d *Delivery) execute(seq types.SeqNr, data []byte, out *mir.Out) {
+	txs, err := types.DecodeBatch(data)
 	if err != nil {
 		d.stats.MalformedBatches++
 		return
@@ -283,7 +296,7 @@ func (d *Delivery) deliverBatch(it *item, b *batch, out *mir.Out) {
 		progress.IDs = append(progress.IDs, tx.TxID)
 		result := d.cfg.App.Apply(tx)
 		if d.cfg.Results != 0 {
-			out.Emit(d.cfg.Results, types.Delivered{Seq: it.seq, Tx: tx, Result: result})
+			out.Emit(d.cfg.Results, types.Delivered{Seq: seq, Tx: tx, Result: result})
 		}
 	}
 	out.Emit(d.cfg.Mempool, progress)

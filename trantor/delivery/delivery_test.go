@@ -39,15 +39,29 @@ func newHarness(t *testing.T, cfg Config) *harness { return &harness{t: t, d: Ne
 
 func (h *harness) feed(bodies ...mir.Body) string {
 	h.t.Helper()
-	var out mir.Out
-	for _, body := range bodies {
-		h.d.Apply(mir.Event{To: self, Body: body}, &out)
-	}
 	var lines []string
-	for _, ev := range out.Events() {
-		lines = append(lines, describe(h.t, ev.Body))
+	for _, body := range h.run(bodies...) {
+		lines = append(lines, describe(h.t, body))
 	}
 	return strings.Join(lines, " ")
+}
+
+// run applies events in order, and what the module addresses to itself after
+// them, as a node does.
+func (h *harness) run(bodies ...mir.Body) (emitted []mir.Body) {
+	var out mir.Out
+	for queue := bodies; len(queue) > 0; queue = queue[1:] {
+		out.Reset()
+		h.d.Apply(mir.Event{To: self, Body: queue[0]}, &out)
+		for _, ev := range out.Events() {
+			if ev.To == self {
+				queue = append(queue, ev.Body)
+			} else {
+				emitted = append(emitted, ev.Body)
+			}
+		}
+	}
+	return emitted
 }
 
 func (h *harness) want(want string, bodies ...mir.Body) {
@@ -116,6 +130,32 @@ func TestDeliveryFollowsTheLogWhateverArrivesFirst(t *testing.T) {
 		"tx(1/1 at 0) progress(1/1|) used(1/0 in 0) "+
 		"tx(2/1 at 1) progress(2/1|) used(2/0 in 0)", arrive(a))
 	h.want("", arrive(a)) // late
+}
+
+func TestOneEventDeliversOneBatchAtMost(t *testing.T) {
+	cfg := config()
+	h := newHarness(t, cfg)
+	var bodies []mir.Body
+	for no := range types.BatchNo(3) {
+		data := batchOf(1, uint64(no))
+		bodies = append(bodies, h.slot(cert(0, no, data), cert(1, no, data)))
+	}
+	h.feed(bodies...)
+	var out mir.Out
+	h.d.Apply(mir.Event{To: self, Body: arrive(batchOf(1, 1))}, &out)
+	h.d.Apply(mir.Event{To: self, Body: arrive(batchOf(1, 0))}, &out)
+	h.d.Apply(mir.Event{To: self, Body: types.EpochEnd{}}, &out)
+	delivered := 0
+	for _, ev := range out.Events() {
+		if _, ok := ev.Body.(types.BatchUsed); ok {
+			delivered++
+		}
+	}
+	if last := out.Events()[len(out.Events())-1]; delivered != 1 || last.Body != (proceed{}) {
+		t.Errorf("%d batches delivered and %s emitted last, want 1 and %s", delivered, last.Body.EventName(), proceed{}.EventName())
+	}
+	h.want("progress(|1/0) used(1/0 in 0) need(0/2) need(1/2) "+
+		"tx(1/1 at 1) progress(1/1|) used(0/1 in 0) progress(|1/1) used(1/1 in 0)", proceed{})
 }
 
 func TestEmptyProposalsPass(t *testing.T) {
@@ -204,12 +244,8 @@ func TestMalformedBatchIsDroppedAsAWhole(t *testing.T) {
 func TestSnapshotCoversItsEpochAndNothingLater(t *testing.T) {
 	a, b, c := batchOf(1, 0), batchOf(2, 5), batchOf(3, 0)
 	last := func(h *harness, bodies ...mir.Body) []byte {
-		var out mir.Out
-		for _, body := range bodies {
-			h.d.Apply(mir.Event{To: self, Body: body}, &out)
-		}
-		for _, ev := range out.Events() {
-			if s, ok := ev.Body.(types.Snapshot); ok {
+		for _, body := range h.run(bodies...) {
+			if s, ok := body.(types.Snapshot); ok {
 				return s.Data
 			}
 		}
@@ -340,16 +376,13 @@ func TestAGapInTheLogPanics(t *testing.T) {
 func TestResultsCarryWhatTheApplicationAnswers(t *testing.T) {
 	cfg := config()
 	cfg.App = app.NewKV()
-	d := New(cfg)
+	h := newHarness(t, cfg)
 	put := app.Command{Op: app.Put, Key: []byte("k"), Value: []byte("v")}.Encode()
 	get := app.Command{Op: app.Get, Key: []byte("k")}.Encode()
 	data := types.EncodeBatch([]types.Tx{{Payload: put}, {TxID: types.TxID{No: 1}, Payload: get}})
-	var out mir.Out
-	d.Apply(mir.Event{Body: types.Ordered{Proposal: types.Proposal{Certs: []types.Certificate{cert(0, 0, data)}}}}, &out)
-	d.Apply(mir.Event{Body: arrive(data)}, &out)
 	var got []string
-	for _, ev := range out.Events() {
-		if e, ok := ev.Body.(types.Delivered); ok {
+	for _, body := range h.run(h.slot(cert(0, 0, data)), arrive(data)) {
+		if e, ok := body.(types.Delivered); ok {
 			got = append(got, fmt.Sprintf("%q", e.Result))
 		}
 	}
