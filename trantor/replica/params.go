@@ -1,0 +1,81 @@
+package replica
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/perfgate/perfgate/trantor/ordering/pbft"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+// Params are the settings that all replicas of a system share. ClientWindow,
+// ClientsMax, BatchWindow and EpochLength decide what is delivered, so replicas
+// that differ in them would diverge; the others only should agree.
+type Params struct {
+	// Batches.
+	BatchTxsMax   int
+	BatchBytesMax int
+	BatchTimeout  time.Duration
+	CloseWhenIdle bool // cut a batch at once where none of this replica is on its way
+
+	// Clients.
+	PayloadBytesMax int // bytes of one payload
+	PendingBytesMax int // accepted by one replica and not delivered
+	ClientWindow    int // numbers a client may be ahead of its lowest undelivered one
+	ClientsMax      int // clients ever heard of
+
+	// Availability.
+	BatchWindow int           // batches of one replica that are not ordered
+	KeepEpochs  int           // epochs for which batches outlive their checkpoint
+	RetryAfter  time.Duration // then what got no answer is sent again
+
+	// Ordering.
+	EpochLength     int           // slots in an epoch
+	EpochsAheadMax  int           // epochs that may begin above the last stable checkpoint
+	CertsPerSlotMax int           // certificates in one proposal
+	OwnInFlightMax  int           // proposals of one replica that are undecided
+	EarlyMessageMax int           // messages of one peer kept for epochs that have not begun here
+	ViewTimeout     time.Duration // a leader that is silent for this long is deposed
+
+	// Delivery.
+	SlotsFetchingMax int // slots whose batches are asked for ahead of need
+	SlotsQueuedMax   int // slots waiting for batches; with more the replica has fallen behind
+}
+
+// DefaultParams suit n replicas in one data centre.
+//
+// EarlyMessageMax: a peer that is EpochsAheadMax epochs ahead has sent at most
+// three messages for each of their slots (proposal, prepare, commit).
+//
+// Memory that faulty peers can make a replica hold: BatchWindow batches of
+// BatchBytesMax each, 256 * 512 KiB = 128 MiB, for each of them. Clients:
+// PendingBytesMax, and a window of 4096 bits (512 bytes) twice for each of
+// ClientsMax, 64 MiB.
+func DefaultParams(n int) Params {
+	return Params{
+		BatchTxsMax: 1024, BatchBytesMax: 512 << 10, BatchTimeout: 5 * time.Millisecond, CloseWhenIdle: true,
+		PayloadBytesMax: 64 << 10, PendingBytesMax: 64 << 20, ClientWindow: 4096, ClientsMax: 1 << 16,
+		BatchWindow: 256, KeepEpochs: 2, RetryAfter: time.Second,
+		EpochLength: 64 * n, EpochsAheadMax: 4, CertsPerSlotMax: 64, OwnInFlightMax: 16, EarlyMessageMax: 4 * 3 * 64 * n,
+		ViewTimeout:      2 * time.Second,
+		SlotsFetchingMax: 64, SlotsQueuedMax: 16 * 64 * n,
+	}
+}
+
+// Validate reports the first setting, for n replicas, that is wrong and that no
+// module can find wrong for itself.
+func (p Params) Validate(n int) error {
+	ahead := p.EpochsAheadMax * (p.EpochLength + 1) // slots, and the ends of epochs
+	switch {
+	case n > types.MaxReplicas:
+		return fmt.Errorf("replica: %d replicas, limit %d", n, types.MaxReplicas)
+	case p.EpochLength > n*pbft.MaxSlots:
+		return fmt.Errorf("replica: EpochLength is %d, limit %d for %d replicas", p.EpochLength, n*pbft.MaxSlots, n)
+	case p.SlotsQueuedMax < ahead:
+		return fmt.Errorf("replica: SlotsQueuedMax is %d, less than the %d items of %d epochs that may be ahead of a checkpoint",
+			p.SlotsQueuedMax, ahead, p.EpochsAheadMax)
+	case p.ViewTimeout <= 0:
+		return fmt.Errorf("replica: ViewTimeout is %v, want more than 0", p.ViewTimeout)
+	}
+	return nil
+}

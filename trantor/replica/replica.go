@@ -1,0 +1,216 @@
+// Package replica wires the modules of one Trantor replica.
+//
+// A replica is a table of passive modules and nothing else: it has no clock, no
+// network and no goroutine, so that the same table runs in a node with real
+// ones and in simulation. Whoever runs it serves the modules Net and Timer, and
+// passes a module for results.
+//
+// The package's one opinion is that module IDs are the same on every replica:
+// they are interned here, in one fixed order, and travel in messages.
+package replica
+
+import (
+	"fmt"
+
+	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/trantor/app"
+	"github.com/perfgate/perfgate/trantor/availability"
+	"github.com/perfgate/perfgate/trantor/checkpoint"
+	"github.com/perfgate/perfgate/trantor/crypto"
+	"github.com/perfgate/perfgate/trantor/delivery"
+	"github.com/perfgate/perfgate/trantor/mempool"
+	"github.com/perfgate/perfgate/trantor/ordering/iss"
+	"github.com/perfgate/perfgate/trantor/ordering/pbft"
+	"github.com/perfgate/perfgate/trantor/quorum"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+// Config of one replica.
+type Config struct {
+	Node    types.NodeID
+	Members quorum.Membership
+	Crypto  crypto.Crypto
+	App     app.Application
+	Params  Params
+
+	// Results gets types.SubmitResult, types.Delivered and
+	// types.StableCheckpoint, and mir.Received where a peer means mischief. Nil
+	// for none.
+	Results mir.Module
+}
+
+// IDs of the modules, the same on every replica.
+type IDs struct {
+	Net, Timer, Results             mir.ModuleID
+	Mempool, Availability, Ordering mir.ModuleID
+	Delivery, Checkpoint            mir.ModuleID
+}
+
+// intern names the modules, always in the same order.
+func intern(names *mir.Names) IDs {
+	return IDs{
+		Net:          names.Intern("net"),
+		Timer:        names.Intern("timer"),
+		Results:      names.Intern("results"),
+		Mempool:      names.Intern("mempool"),
+		Availability: names.Intern("availability"),
+		Ordering:     names.Intern("ordering"),
+		Delivery:     names.Intern("delivery"),
+		Checkpoint:   names.Intern("checkpoint"),
+	}
+}
+
+// Replica is the wired modules.
+type Replica struct {
+	Names *mir.Names
+	IDs   IDs
+	// Modules is the table for a node, without Net and Timer.
+	Modules []mir.Registration
+
+	app          app.Application
+	mempool      *mempool.Mempool
+	availability *availability.Availability
+	ordering     *iss.Log
+	pbft         *pbft.Stats
+	delivery     *delivery.Delivery
+	checkpoint   *checkpoint.Checkpoint
+}
+
+// New wires a replica at the beginning of the log.
+func New(cfg Config) (*Replica, error) {
+	r := &Replica{Names: &mir.Names{}, app: cfg.App, pbft: &pbft.Stats{}}
+	r.IDs = intern(r.Names)
+	c := r.configs(cfg)
+	for _, err := range []error{
+		cfg.Params.Validate(cfg.Members.N()), c.mempool.Validate(), c.availability.Validate(), c.ordering.Validate(), c.delivery.Validate(),
+	} {
+		if err != nil {
+			return nil, fmt.Errorf("wiring replica %d: %w", cfg.Node, err)
+		}
+	}
+	r.mempool = mempool.New(c.mempool)
+	r.availability = availability.New(c.availability)
+	r.ordering = iss.New(c.ordering)
+	r.delivery = delivery.New(c.delivery)
+	r.checkpoint = checkpoint.New(c.checkpoint)
+	r.Modules = []mir.Registration{
+		{ID: r.IDs.Mempool, Module: r.mempool},
+		{ID: r.IDs.Availability, Module: r.availability},
+		{ID: r.IDs.Ordering, Module: r.ordering},
+		{ID: r.IDs.Delivery, Module: r.delivery},
+		{ID: r.IDs.Checkpoint, Module: r.checkpoint},
+	}
+	if cfg.Results != nil {
+		r.Modules = append(r.Modules, mir.Registration{ID: r.IDs.Results, Module: cfg.Results})
+	}
+	return r, nil
+}
+
+// configs are those of the modules.
+type configs struct {
+	mempool      mempool.Config
+	availability availability.Config
+	ordering     iss.Config
+	delivery     delivery.Config
+	checkpoint   checkpoint.Config
+}
+
+func (r *Replica) configs(cfg Config) configs {
+	ids, p := r.IDs, cfg.Params
+	results, stable := ids.Results, []mir.ModuleID{ids.Ordering, ids.Availability, ids.Results}
+	if cfg.Results == nil {
+		results, stable = 0, stable[:2]
+	}
+	return configs{
+		mempool: mempool.Config{
+			Self: ids.Mempool, Availability: ids.Availability, Timer: ids.Timer, Results: results,
+			BatchTxsMax: p.BatchTxsMax, BatchBytesMax: p.BatchBytesMax, BatchTimeout: p.BatchTimeout,
+			CloseWhenIdle: p.CloseWhenIdle, PayloadBytesMax: p.PayloadBytesMax, PendingBytesMax: p.PendingBytesMax,
+			WindowSize: p.ClientWindow, ClientsMax: p.ClientsMax,
+		},
+		availability: availability.Config{
+			Self: ids.Availability, Net: ids.Net, Timer: ids.Timer, Ordering: ids.Ordering, Delivery: ids.Delivery,
+			Node: cfg.Node, Members: cfg.Members, Crypto: cfg.Crypto,
+			BatchBytesMax: p.BatchBytesMax, WindowSize: p.BatchWindow, KeepEpochs: p.KeepEpochs, RetryAfter: p.RetryAfter,
+		},
+		ordering: iss.Config{
+			Node: cfg.Node, Members: cfg.Members, Self: ids.Ordering, Net: ids.Net, Delivery: ids.Delivery,
+			NewInstance: r.newInstance(cfg),
+			EpochLength: p.EpochLength, MaxCertsPerSlot: p.CertsPerSlotMax, OwnInFlightMax: p.OwnInFlightMax,
+			EpochsAheadMax: p.EpochsAheadMax, BufferedMax: p.EarlyMessageMax,
+		},
+		delivery: delivery.Config{
+			Self: ids.Delivery, Mempool: ids.Mempool, Availability: ids.Availability, Checkpoint: ids.Checkpoint,
+			Results: results, App: cfg.App, Replicas: cfg.Members.N(),
+			ClientWindow: p.ClientWindow, BatchWindow: p.BatchWindow, ClientsMax: p.ClientsMax,
+			SlotsFetchingMax: p.SlotsFetchingMax, SlotsQueuedMax: p.SlotsQueuedMax,
+		},
+		checkpoint: checkpoint.Config{
+			Node: cfg.Node, Members: cfg.Members, Crypto: cfg.Crypto, Self: ids.Checkpoint, Net: ids.Net,
+			Stable: stable, EpochsAheadMax: p.EpochsAheadMax,
+		},
+	}
+}
+
+// newInstance makes PBFT the agreement of a segment. A proposal is valid if its
+// certificates are, and if there are no more of them than a correct leader puts
+// into one.
+func (r *Replica) newInstance(cfg Config) func(types.Segment, mir.SubID) iss.Instance {
+	c := pbft.Config{
+		Node: cfg.Node, Members: cfg.Members, Crypto: cfg.Crypto,
+		Log: r.IDs.Ordering, Net: r.IDs.Net, Timer: r.IDs.Timer,
+		Timeout: cfg.Params.ViewTimeout, Stats: r.pbft,
+		Validate: func(p types.Proposal) error {
+			if len(p.Certs) > cfg.Params.CertsPerSlotMax {
+				return fmt.Errorf("%d certificates in a proposal, limit %d", len(p.Certs), cfg.Params.CertsPerSlotMax)
+			}
+			for _, cert := range p.Certs {
+				if err := availability.VerifyCert(cfg.Members, cfg.Crypto, cert); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	return func(segment types.Segment, sub mir.SubID) iss.Instance { return pbft.New(c, segment, sub) }
+}
+
+// NewCodec is the wire format of all messages that replicas exchange.
+func NewCodec() *types.Codec {
+	codec := &types.Codec{}
+	availability.RegisterMessages(codec)
+	pbft.RegisterMessages(codec)
+	iss.RegisterMessages(codec)
+	checkpoint.RegisterMessages(codec)
+	return codec
+}
+
+// Stats is what the modules counted.
+type Stats struct {
+	Availability availability.Stats
+	Ordering     iss.Stats
+	PBFT         pbft.Stats
+	Delivery     delivery.Stats
+	Checkpoint   checkpoint.Stats
+	Epoch        types.Epoch // the current one
+	Behind       bool        // delivery missed positions: only state transfer helps
+	Misaddressed uint64      // messages of peers to the mempool
+}
+
+// Stats may be called between two events, on the goroutine that applies them.
+func (r *Replica) Stats() Stats {
+	return Stats{
+		Availability: r.availability.Stats(),
+		Ordering:     r.ordering.Stats(),
+		PBFT:         *r.pbft,
+		Delivery:     r.delivery.Stats(),
+		Checkpoint:   r.checkpoint.Stats(),
+		Epoch:        r.ordering.Epoch(),
+		Behind:       r.delivery.Behind(),
+		Misaddressed: r.mempool.Misaddressed(),
+	}
+}
+
+// AppHash is the digest of the application's state, under the same condition
+// as Stats.
+func (r *Replica) AppHash() types.Digest { return r.app.Hash() }
