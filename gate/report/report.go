@@ -66,24 +66,15 @@ func (in Input) LastLine() string {
 	return fmt.Sprintf("verdict: %s (exit %d)", in.Words(), in.Verdict.Exit)
 }
 
-// counts are the rows by decision, in words; skip leaves decisions out.
-func (in Input) counts(skip ...verdict.Decision) string {
+// counts are the rows by decision, in words.
+func (in Input) counts() string {
 	var parts []string
 	for _, d := range decisionOrder {
-		if n := in.Verdict.Counts[d]; n > 0 && !contains(skip, d) {
+		if n := in.Verdict.Counts[d]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, countWords[d]))
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-func contains(list []verdict.Decision, d verdict.Decision) bool {
-	for _, x := range list {
-		if x == d {
-			return true
-		}
-	}
-	return false
 }
 
 // headline is the first line: the verdict with its counts.
@@ -126,13 +117,20 @@ func (in Input) matters(row verdict.Row) bool {
 
 // pick are the rows to show: those that matter, or all.
 func (in Input) pick(all bool) []verdict.Row {
-	var rows []verdict.Row
+	shown, _ := in.split(all)
+	return shown
+}
+
+// split parts the rows into those to show and those to fold.
+func (in Input) split(all bool) (shown, folded []verdict.Row) {
 	for _, row := range in.Verdict.Rows {
 		if all || in.matters(row) {
-			rows = append(rows, row)
+			shown = append(shown, row)
+		} else {
+			folded = append(folded, row)
 		}
 	}
-	return rows
+	return shown, folded
 }
 
 // benchmark is a key as it is shown: the package below its module, and the name
@@ -258,21 +256,29 @@ func scale(unit string, values ...float64) []string {
 	return texts
 }
 
-// worstUndecided is the largest slowdown that an inconclusive row did not
-// exclude, with the row; false where there is none with an interval.
-func (in Input) worstUndecided() (verdict.Row, bool) {
-	var worst verdict.Row
-	found := false
-	for _, row := range in.Verdict.Rows {
+// undecided says of inconclusive rows what they leave open: the largest slowdown
+// that one of them did not exclude.
+func (in Input) undecided(rows []verdict.Row) string {
+	var worst *verdict.Row
+	blind := 0
+	for i, row := range rows {
 		t := row.Change.Timed
-		if row.Decision != verdict.Inconclusive || t == nil || !finite(t.Hi) {
-			continue
-		}
-		if !found || t.Hi > worst.Change.Timed.Hi {
-			worst, found = row, true
+		switch {
+		case t == nil || !finite(t.Hi):
+			blind++
+		case worst == nil || t.Hi > worst.Change.Timed.Hi:
+			worst = &rows[i]
 		}
 	}
-	return worst, found
+	var parts []string
+	if worst != nil {
+		parts = append(parts, fmt.Sprintf("a slowdown of %.1f%% or less is not excluded, by %s",
+			100*math.Expm1(worst.Change.Timed.Hi), clean(in.benchmark(worst.Change.Test.Key))))
+	}
+	if blind > 0 {
+		parts = append(parts, fmt.Sprintf("%d without an interval", blind))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // effort is the pairs behind the verdict, by channel in the order of channels.

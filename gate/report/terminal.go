@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -57,39 +56,36 @@ func (t *terminal) heading() {
 
 // rows prints the table and folds what is not in it.
 func (t *terminal) rows() {
-	rows := t.pick(t.Options.All)
-	if len(rows) > 0 {
+	shown, folded := t.split(t.Options.All)
+	if len(shown) > 0 {
 		t.line("")
-		t.table(rows)
+		t.table(shown)
 	}
-	shown := map[verdict.Decision]int{}
-	for _, row := range rows {
-		shown[row.Decision]++
-	}
-	if folded := t.folded(shown); folded != "" {
+	if len(folded) > 0 {
 		t.line("")
-		t.line("%s", folded)
+		t.line("not shown: %s; --all shows them", t.folded(folded))
 	}
 }
 
 // folded is the one line that stands for the rows not shown.
-func (t *terminal) folded(shown map[verdict.Decision]int) string {
+func (t *terminal) folded(rows []verdict.Row) string {
+	byDecision := map[verdict.Decision][]verdict.Row{}
+	for _, row := range rows {
+		byDecision[row.Decision] = append(byDecision[row.Decision], row)
+	}
 	var parts []string
 	for _, d := range decisionOrder {
-		n := t.Verdict.Counts[d] - shown[d]
-		if n <= 0 {
+		n := len(byDecision[d])
+		if n == 0 {
 			continue
 		}
 		part := fmt.Sprintf("%d %s", n, countWords[d])
-		if worst, ok := t.worstUndecided(); ok && d == verdict.Inconclusive {
-			part += fmt.Sprintf(" (at most %s slower: %s)", percent(math.Expm1(worst.Change.Timed.Hi)), clean(t.benchmark(worst.Change.Test.Key)))
+		if d == verdict.Inconclusive {
+			part += " (" + t.undecided(byDecision[d]) + ")"
 		}
 		parts = append(parts, part)
 	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return "not shown: " + strings.Join(parts, ", ") + "; --all shows them"
+	return strings.Join(parts, ", ")
 }
 
 // table aligns the rows in columns. The likely cause is not among them: it
