@@ -1,0 +1,263 @@
+package baseline
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/perfgate/perfgate/gate/recording"
+)
+
+// Source is what a recording is made from.
+type Source struct {
+	Bundle recording.Bundle
+	Hash   string  // the bundle's
+	Ratios []Ratio // what the session says of its timed tests
+	RunURL string  // where it was measured, in CI
+}
+
+// Record stores the head side of a bundle as the baseline of its suite and
+// machine class, in place of the one that is there, and returns its folder. It
+// writes the new folder beside the old one and swaps them, so that a reader
+// finds the one or the other.
+func Record(root string, src Source) (string, error) {
+	m := &src.Bundle.Manifest
+	if err := recordable(m); err != nil {
+		return "", fmt.Errorf("recording a baseline: %w", err)
+	}
+	dir := filepath.Join(root, m.Suite, m.Machine.ClassID)
+	old, err := Load(dir)
+	if errors.Is(err, fs.ErrNotExist) && !exists(dir) {
+		old, err = nil, nil
+	}
+	if err != nil {
+		// Writing over a broken one would hide what broke it.
+		return "", fmt.Errorf("recording over a broken baseline: %w; restore or remove it first", err)
+	}
+	data, err := encode(src, old)
+	if err != nil {
+		return "", fmt.Errorf("recording a baseline: %w", err)
+	}
+	if err := replace(dir, data); err != nil {
+		return "", fmt.Errorf("writing baseline %s: %w", dir, err)
+	}
+	return dir, Verify(dir)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// recordable: a baseline names a commit, so it holds exactly that commit, and
+// all of its suite.
+func recordable(m *recording.Manifest) error {
+	if err := checkPlace(m.Suite, m.Machine.ClassID); err != nil {
+		return err
+	}
+	if m.Head.Dirty {
+		return errors.New("the bundle was measured with uncommitted changes: commit them, measure again, and record that")
+	}
+	for _, o := range m.Outcomes {
+		if o.Kind != recording.Added && o.Kind != recording.Skipped {
+			return fmt.Errorf("%s could not be measured (%s): a baseline holds all of its suite", o.Key, o.Kind)
+		}
+	}
+	return nil
+}
+
+// encode gives the files of a baseline.
+func encode(src Source, old *Baseline) (map[string][]byte, error) {
+	bm := &src.Bundle.Manifest
+	b := &Baseline{Manifest: Manifest{
+		Schema: Schema, Suite: bm.Suite, Module: bm.Module, Commit: bm.Head.Commit, Tree: bm.Head.Tree,
+		Tool: bm.Tool, Toolchain: bm.Toolchain, RunURL: src.RunURL, Bundle: src.Hash,
+		Machine: bm.Machine, Units: bm.Units, Record: 1,
+	}}
+	var ledger []byte
+	if old != nil {
+		if err := b.follow(old, &ledger); err != nil {
+			return nil, err
+		}
+	}
+	b.Manifest.LedgerBefore = Prefix{len(ledger), sum(ledger)}
+	for _, r := range sortedRatios(src.Ratios) {
+		line, err := encodeEntry(Entry{Record: b.Manifest.Record, Previous: b.Manifest.Previous, Base: bm.Base.Commit, Head: bm.Head.Commit, Ratio: r})
+		if err != nil {
+			return nil, err
+		}
+		ledger = append(ledger, line...)
+	}
+	exact, inexact := exactSamples(src.Bundle)
+	b.Plan = plan(src, inexact)
+	data := map[string][]byte{ledgerFile: ledger}
+	var err error
+	if data[planFile], err = encodeJSON(b.Plan); err != nil {
+		return nil, err
+	}
+	like := b.sideManifest()
+	if data[exactFile], err = recording.EncodeSide(like, recording.Head, exact); err != nil {
+		return nil, err
+	}
+	if data[samplesFile], err = recording.EncodeSide(like, recording.Head, headSamples(src.Bundle)); err != nil {
+		return nil, err
+	}
+	b.Manifest.Files = map[string]string{}
+	for _, name := range files {
+		b.Manifest.Files[name] = sum(data[name])
+	}
+	data[manifestFile], err = encodeJSON(b.Manifest)
+	return data, err
+}
+
+// follow chains a recording to the one that it replaces.
+func (b *Baseline) follow(old *Baseline, ledger *[]byte) error {
+	previous, err := os.ReadFile(filepath.Join(old.Dir, manifestFile))
+	if err != nil {
+		return err
+	}
+	b.Manifest.Record, b.Manifest.Previous = old.Manifest.Record+1, sum(previous)
+	*ledger, err = os.ReadFile(filepath.Join(old.Dir, ledgerFile))
+	return err
+}
+
+// sortedRatios drops ratios without a finite interval, which JSON cannot hold
+// and a trend cannot use.
+func sortedRatios(ratios []Ratio) []Ratio {
+	finite := func(values ...float64) bool {
+		return !slices.ContainsFunc(values, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+	}
+	var kept []Ratio
+	for _, r := range ratios {
+		if finite(r.Ratio, r.Lo, r.Hi, r.Deviation) {
+			kept = append(kept, r)
+		}
+	}
+	slices.SortFunc(kept, func(a, b Ratio) int {
+		return compareTests(a.Key, a.Unit, b.Key, b.Unit)
+	})
+	return kept
+}
+
+// headSamples are the runs of the head side that can be compared with another
+// session's, planning left out.
+func headSamples(b recording.Bundle) []recording.Sample {
+	planned := map[recording.Key]bool{}
+	for _, p := range b.Manifest.Benchmarks {
+		planned[p.Key] = true
+	}
+	var head []recording.Sample
+	for _, s := range b.Samples {
+		if s.Side == recording.Head && s.Channel != recording.Plan && planned[s.Key] {
+			head = append(head, s)
+		}
+	}
+	return head
+}
+
+// exactSamples is one run of each benchmark with the metrics of the exact
+// channel that all of head's runs agree on, and the units that they do not.
+func exactSamples(b recording.Bundle) (exact []recording.Sample, inexact map[recording.Key][]string) {
+	tested := map[recording.Key]map[string]bool{}
+	for _, t := range b.Manifest.Family {
+		if t.Channel == recording.Exact {
+			if tested[t.Key] == nil {
+				tested[t.Key] = map[string]bool{}
+			}
+			tested[t.Key][t.Unit] = true
+		}
+	}
+	runs := map[recording.Key][]recording.Sample{}
+	var order []recording.Key
+	for _, s := range headSamples(b) {
+		if s.Channel != recording.Exact || tested[s.Key] == nil {
+			continue
+		}
+		if runs[s.Key] == nil {
+			order = append(order, s.Key)
+		}
+		runs[s.Key] = append(runs[s.Key], s)
+	}
+	inexact = map[recording.Key][]string{}
+	for _, key := range order {
+		first := runs[key][0]
+		var values []recording.Value
+		for _, v := range first.Values {
+			switch {
+			case !tested[key][v.Unit]:
+			case allAgree(runs[key], v, first.N):
+				values = append(values, v)
+			default:
+				inexact[key] = append(inexact[key], v.Unit)
+			}
+		}
+		if len(values) > 0 {
+			first.Values = values
+			exact = append(exact, first)
+		}
+	}
+	return exact, inexact
+}
+
+func allAgree(runs []recording.Sample, v recording.Value, n int) bool {
+	return !slices.ContainsFunc(runs, func(s recording.Sample) bool {
+		return s.N != n || !slices.Contains(s.Values, v)
+	})
+}
+
+func plan(src Source, inexact map[recording.Key][]string) []Planned {
+	plan := []Planned{}
+	for _, b := range src.Bundle.Manifest.Benchmarks {
+		p := Planned{Benchmark: b, Inexact: inexact[b.Key]}
+		for _, r := range sortedRatios(src.Ratios) {
+			if r.Key == b.Key {
+				if p.Deviation == nil {
+					p.Deviation = map[string]float64{}
+				}
+				p.Deviation[r.Unit] = r.Deviation
+			}
+		}
+		plan = append(plan, p)
+	}
+	slices.SortFunc(plan, func(a, b Planned) int { return a.Key.Compare(b.Key) })
+	return plan
+}
+
+// replace puts the files together beside dir and swaps the folders. Between the
+// two renames there is none for an instant; a failure in between puts the old
+// one back.
+func replace(dir string, data map[string][]byte) (err error) {
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	// The scratch folder lies beside the suite's, where Find does not look.
+	scratch, err := os.MkdirTemp(filepath.Dir(parent), ".recording-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	fresh, retired := filepath.Join(scratch, "new"), filepath.Join(scratch, "old")
+	if err := os.Mkdir(fresh, 0o755); err != nil {
+		return err
+	}
+	for name, content := range data {
+		if err := os.WriteFile(filepath.Join(fresh, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	if !exists(dir) {
+		return os.Rename(fresh, dir)
+	}
+	if err := os.Rename(dir, retired); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, dir); err != nil {
+		return errors.Join(err, os.Rename(retired, dir))
+	}
+	return nil
+}
