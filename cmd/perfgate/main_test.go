@@ -30,6 +30,14 @@ func TestScript(t *testing.T) {
 			e.Setenv("GOPROXY", values[2])
 			e.Setenv("GOFLAGS", values[3])
 			e.Setenv("GOTOOLCHAIN", "local")
+			// For scripts that empty the PATH.
+			for name, command := range map[string]string{"GO": "go", "PERFGATE": "perfgate"} {
+				path, err := exec.LookPath(command)
+				if err != nil {
+					return err
+				}
+				e.Setenv(name, path)
+			}
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 			for _, who := range []string{"AUTHOR", "COMMITTER"} {
@@ -63,4 +71,3 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s exits with %d, want %d", strings.Join(args[1:], " "), got, want)
 	}
 }
-

@@ -99,7 +99,7 @@ func (e *Env) fail(code int, err error) int {
 // with the exit code to return.
 func (e *Env) parse(fs *flag.FlagSet, args []string, operands int) (code int, ok bool) {
 	fs.SetOutput(e.Stderr)
-	err := fs.Parse(args)
+	err := parseMixed(fs, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return verdict.ExitPass, false
@@ -115,6 +115,22 @@ func (e *Env) parse(fs *flag.FlagSet, args []string, operands int) (code int, ok
 		return verdict.ExitUsage, false
 	}
 	return 0, true
+}
+
+// parseMixed takes flags before, between and after operands, which package flag
+// does not; "--" ends them.
+func parseMixed(fs *flag.FlagSet, args []string) error {
+	operands := []string{"--"}
+	for {
+		if err := fs.Parse(args); err != nil {
+			return err
+		}
+		rest := fs.Args()
+		if ended := len(args) > len(rest) && args[len(args)-len(rest)-1] == "--"; ended || len(rest) == 0 {
+			return fs.Parse(append(operands, rest...))
+		}
+		operands, args = append(operands, rest[0]), rest[1:]
+	}
 }
 
 func runVersion(_ context.Context, env *Env, _ []string) int {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/perfgate/perfgate/gate/measure"
 	"github.com/perfgate/perfgate/gate/recording"
@@ -27,6 +28,8 @@ type measureFlags struct {
 	format   string
 	all      bool
 	seed     uint64
+	timeout  time.Duration
+	budget   time.Duration
 }
 
 // patterns is a flag that may be given several times.
@@ -43,6 +46,8 @@ func (f *measureFlags) define(fs *flag.FlagSet) {
 	fs.StringVar(&f.out, "out", "", "write the bundle to the new folder `DIR` instead of the git directory")
 	fs.StringVar(&f.format, "format", "text", "report as `FORMAT`: text, json or markdown")
 	fs.BoolVar(&f.all, "all", false, "show every row, not only those that matter")
+	fs.DurationVar(&f.budget, "budget", 0, "stop measuring after `DURATION`, builds included; what is undecided then is inconclusive (default: the suite's, or 15m)")
+	fs.DurationVar(&f.timeout, "timeout", time.Minute, "a benchmark function that has not ended its first short run after `DURATION` counts as hung")
 	fs.Uint64Var(&f.seed, "seed", 0, "draw every coin from `SEED`; 0 takes a fresh one")
 }
 

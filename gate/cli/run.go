@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,7 +20,6 @@ import (
 	"github.com/perfgate/perfgate/gate/measure"
 	"github.com/perfgate/perfgate/gate/recording"
 	"github.com/perfgate/perfgate/gate/repo"
-	"github.com/perfgate/perfgate/gate/report"
 	"github.com/perfgate/perfgate/gate/suite"
 	"github.com/perfgate/perfgate/gate/verdict"
 )
@@ -83,6 +83,9 @@ func (r *run) open(ctx context.Context) error {
 	case "text", "json", "markdown":
 	default:
 		return fmt.Errorf("--format %q: text, json and markdown are known", r.flags.format)
+	}
+	if r.flags.budget < 0 || r.flags.timeout <= 0 {
+		return errors.New("--budget and --timeout must be positive durations, such as 10m")
 	}
 	root, err := measure.ModuleRoot(ctx, r.env.Dir)
 	if err != nil {
@@ -255,39 +258,65 @@ func (r *run) prepare(context.Context) error {
 		Toolchain: r.tool, BaseDir: r.baseDir, HeadDir: r.headDir,
 		Packages: r.suite.Packages, Bench: bench, Inputs: r.cfg.Inputs,
 		MeasureIdentical: r.manifest.AA,
-		Cores:            machine.Cores(), CanPin: machine.CanPin(), Seed: r.manifest.Seed,
-		Report: r.progress.show, Scratch: scratch,
+		Cores:            machine.Cores(), CanPin: machine.CanPin(), Seed: r.manifest.Seed, PlanLimit: r.flags.timeout,
+		Redefined: r.redefined,
+		Report:    r.progress.show, Scratch: scratch,
 		NewStopper: func(family []recording.Test, units map[string]recording.Unit) (measure.Stopper, error) {
 			return stopper{verdict.NewTracker(family, units, r.manifest.Policy, nil)}, nil
 		},
 	}
-	if r.suite.Budget > 0 {
-		r.measure.Deadline = r.started.Add(r.suite.Budget - closingTime)
-		r.manifest.BudgetSeconds = r.suite.Budget.Seconds()
+	budget := r.flags.budget
+	if budget == 0 {
+		budget = r.suite.Budget
 	}
+	if budget == 0 {
+		budget = defaultBudget
+	}
+	r.measure.Deadline = r.started.Add(budget - closingTime)
+	r.manifest.BudgetSeconds = budget.Seconds()
 	return r.readSuite()
 }
+
+// defaultBudget holds where neither --budget nor a suite gives one.
+const defaultBudget = 15 * time.Minute
 
 // closingTime is kept free at the end of the budget for writing the bundle and
 // removing the worktree.
 const closingTime = 5 * time.Second
 
-// readSuite reads the suite's manifest from the base side and looks for
-// benchmarks whose definition the change has touched.
+// readSuite reads the suite's manifest from the base side.
 func (r *run) readSuite() error {
 	if r.suite.Manifest == "" {
 		return nil
 	}
-	path := filepath.Join(r.baseDir, filepath.FromSlash(r.suite.Manifest))
-	m, err := suite.Load(path)
+	m, err := suite.Load(filepath.Join(r.baseDir, filepath.FromSlash(r.suite.Manifest)))
 	if err != nil {
 		return fmt.Errorf("base side: suite %s: %w", r.manifest.Suite, err)
 	}
 	if r.measure.Only = m.Keys(r.manifest.Suite); len(r.measure.Only) == 0 {
 		return fmt.Errorf("base side: %s lists no benchmark of size %q", r.suite.Manifest, r.manifest.Suite)
 	}
-	r.measure.Redefined, err = r.redefined()
-	return err
+	return nil
+}
+
+// redefined looks for benchmarks whose own code the change has touched.
+func (r *run) redefined(base, head map[string]string) (map[string]string, error) {
+	definitions := func(dir string, packages map[string]string) (map[string]string, error) {
+		src := suite.Source{ModuleDir: dir, Packages: packages}
+		if r.suite.Manifest != "" {
+			src.Root = filepath.Join(dir, filepath.FromSlash(path.Dir(r.suite.Manifest)))
+		}
+		return suite.Definitions(src)
+	}
+	onBase, err := definitions(r.baseDir, base)
+	if err != nil {
+		return nil, fmt.Errorf("base side: reading the benchmarks: %w", err)
+	}
+	onHead, err := definitions(r.headDir, head)
+	if err != nil {
+		return nil, fmt.Errorf("head side: reading the benchmarks: %w", err)
+	}
+	return suite.Redefined(onBase, onHead), nil
 }
 
 // stopper drives the verdict's tracker from the measuring side.
@@ -371,5 +400,3 @@ func (r *run) compareBaseline(bundle *recording.Bundle) error {
 	bundle.Manifest.Baseline = ref
 	return nil
 }
-
-var _ = report.Input{}

@@ -48,9 +48,11 @@ type Config struct {
 	// Only restricts the run to these benchmarks, which the suite's manifest
 	// expects: one that is missing is an outcome. nil means all that base has.
 	Only []recording.Key
-	// Redefined lists benchmark functions ("PKG.BenchmarkX") whose definition
-	// differs between the sides; they are reported and not run.
-	Redefined map[string]string
+	// Redefined gets the folder of each package with benchmarks, by import path,
+	// and tells which benchmark functions ("PKG.BenchmarkX") differ in their
+	// definition between the sides, and what to do about it; these are reported
+	// and not run.
+	Redefined func(base, head map[string]string) (map[string]string, error)
 	// Inputs are paths below the module that benchmarks read.
 	Inputs []string
 	// Measure identical binaries too: a real A/A.
@@ -59,10 +61,12 @@ type Config struct {
 	Cores  []int
 	CanPin bool
 	Seed   uint64
+	// PlanLimit is the time limit of the first process of each benchmark function,
+	// whose duration is not known yet: past it, the benchmark counts as hung.
+	PlanLimit time.Duration
 	// Deadline ends the measuring; zero is no limit.
 	Deadline time.Time
-	// NewStopper is called once the family of tests is registered. caps says how
-	// many pairs each benchmark gets at most in each channel.
+	// NewStopper is called once the family of tests is registered.
 	NewStopper func(family []recording.Test, units map[string]recording.Unit) (Stopper, error)
 	// Report is called often; nil is allowed.
 	Report func(Progress)
@@ -93,6 +97,7 @@ type session struct {
 	bench      []string // parts of the -test.bench pattern
 	plans      []*plan
 	exact      map[recording.Key]*exactRuns
+	redefined  map[string]string
 	round      int
 	stopper    Stopper
 	Result
@@ -113,7 +118,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 			return Result{}, fmt.Errorf("--bench %q is no regular expression: %w", cfg.Bench, err)
 		}
 	}
-	steps := []func(context.Context) error{s.build, s.planAll, s.exactAll, s.register, s.coRunAll, s.wallAll, s.checkInputs}
+	steps := []func(context.Context) error{s.build, s.findRedefined, s.planAll, s.exactAll, s.register, s.coRunAll, s.wallAll, s.checkInputs}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return Result{}, err
@@ -171,6 +176,20 @@ func (s *session) build(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// findRedefined compares the benchmarks' own code before any of it runs.
+func (s *session) findRedefined(context.Context) error {
+	folders := func(pkgs map[string]*pkg) map[string]string {
+		dirs := map[string]string{}
+		for path, p := range pkgs {
+			dirs[path] = p.dir
+		}
+		return dirs
+	}
+	var err error
+	s.redefined, err = s.Redefined(folders(s.base), folders(s.head))
+	return err
 }
 
 // packagePaths lists the packages that either side measures.

@@ -27,13 +27,14 @@ const (
 	// busyShare: a benchmark that uses less CPU than this share of its wall time
 	// waits rather than computes.
 	busyShare = 0.5
-	// hangLimit is the time limit of a process whose duration is not known yet.
-	hangLimit = 60 * time.Second
 	// nMax bounds the iterations of a run.
 	nMax = 1_000_000_000
 	// minNUnit is how a benchmark asks for at least so many iterations a run:
 	// b.ReportMetric(float64(n), "min-n").
 	minNUnit = "min-n"
+	// delayUnit is what the overlay reports while planning: nanoseconds of a run
+	// that its threads were ready and waited for a CPU.
+	delayUnit = "run-delay/run"
 )
 
 // plan is how one benchmark is measured.
@@ -42,6 +43,7 @@ type plan struct {
 	path              string
 	cpuOp             float64 // seconds of CPU per op, on base
 	wallOp            float64 // seconds of wall time per op, on base
+	delayOp           float64 // seconds per op that it was ready to run and had no CPU
 	minN              int
 	parallel          bool
 	declared          []string // timed units of its own with a known direction
@@ -112,7 +114,7 @@ func (s *session) planFunction(ctx context.Context, path, name string) error {
 	key := recording.Key{Pkg: path, Name: name, Procs: 1}
 	onBase := slices.Contains(benchmarksOf(s.base[path]), name)
 	onHead := slices.Contains(benchmarksOf(s.head[path]), name)
-	if detail, ok := s.Redefined[path+"."+name]; ok && onBase && onHead {
+	if detail, ok := s.redefined[path+"."+name]; ok && onBase && onHead {
 		s.outcome(key, "", recording.Redefined, detail)
 		return nil
 	}
@@ -137,7 +139,7 @@ func (s *session) planFunction(ctx context.Context, path, name string) error {
 // ok is false when it failed, which is then an outcome.
 func (s *session) discover(ctx context.Context, side recording.Side, key recording.Key, benchtime string) ([]recording.Result, bool, error) {
 	pattern := s.functionPattern(key)
-	f, err := s.runAlone(ctx, side, key.Pkg, job{pattern: pattern, benchtime: benchtime, procs: 1, cores: s.pinned(s.drawCore()), timeout: hangLimit})
+	f, err := s.runAlone(ctx, side, key.Pkg, job{pattern: pattern, benchtime: benchtime, procs: 1, cores: s.pinned(s.drawCore()), timeout: s.PlanLimit, planning: true})
 	if err != nil {
 		return nil, false, err
 	}
@@ -275,6 +277,8 @@ func (s *session) newPlan(path string, r recording.Result) *plan {
 			p.cpuOp = v.Value
 		case v.Unit == "sec/op":
 			p.wallOp = v.Value
+		case v.Unit == delayUnit:
+			p.delayOp = v.Value / 1e9 / float64(r.N)
 		case v.Unit == minNUnit:
 			p.minN = max(1, int(math.Min(v.Value, nMax)))
 		case u.Assume == "exact":
@@ -297,12 +301,15 @@ func (s *session) newPlan(path string, r recording.Result) *plan {
 // waits, runs in parallel or reports figures of its own is compared by the
 // wall clock.
 func (p *plan) choose(cores int) {
-	busy := p.cpuOp >= busyShare*p.wallOp
+	// Time without a CPU says something of the machine and nothing of the
+	// benchmark.
+	own := p.wallOp - p.delayOp
+	busy := p.cpuOp >= busyShare*own
 	switch {
 	case p.cpuOp > coRunOpMax.Seconds():
 		p.wall, p.wallWhy = true, fmt.Sprintf("an op takes more than %v of CPU", coRunOpMax)
 	case !busy:
-		p.wall, p.wallWhy = true, fmt.Sprintf("it waits: CPU is %.0f %% of its wall time", 100*p.cpuOp/p.wallOp)
+		p.wall, p.wallWhy = true, fmt.Sprintf("it waits: CPU is %.0f %% of its time", 100*p.cpuOp/own)
 	default:
 		p.coRun, p.coRunWhy = true, "its cost is CPU"
 	}
@@ -373,6 +380,9 @@ func (s *session) parse(side recording.Side, key recording.Key, f finished, proc
 	}
 	if f.err != nil {
 		return fail(recording.Crashed, fmt.Sprintf("%v:\n%s", f.err, tail(f, dir)))
+	}
+	if f.lost > 0 {
+		return fail(recording.Garbage, fmt.Sprintf("it printed %d bytes more than the %d that are read; a benchmark must not print to standard output", f.lost, outputMax))
 	}
 	out, err := recording.ParseOutput(strings.NewReader(f.stdout), "output of "+key.Name, procs)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -34,6 +33,7 @@ type job struct {
 	procs     int    // GOMAXPROCS
 	cores     []int  // pinned to these, or free when empty
 	timeout   time.Duration
+	planning  bool // the run only chooses how to measure
 }
 
 // errHung: the process was killed at its time limit.
@@ -64,6 +64,9 @@ func start(ctx context.Context, j job, meet bool) (*proc, error) {
 		"-test.timeout="+(j.timeout+30*time.Second).String())
 	p.cmd.Dir = j.dir
 	p.cmd.Env = environment(j.procs)
+	if j.planning {
+		p.cmd.Env = append(p.cmd.Env, "PERFGATE_PLAN=1")
+	}
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	// A grandchild that keeps the pipes open must not keep us waiting.
 	p.cmd.WaitDelay = 2 * time.Second
@@ -149,6 +152,7 @@ func (p *proc) release() { _, _ = p.goOn.Write([]byte{0}) }
 type finished struct {
 	stdout, stderr string
 	cpu            time.Duration
+	lost           int   // bytes of standard output beyond outputMax
 	err            error // errHung, an exit status, or nil
 }
 
@@ -168,7 +172,7 @@ func (p *proc) wait(ctx context.Context) (finished, error) {
 	default:
 	}
 	return finished{
-		stdout: p.stdout.String(), stderr: p.stderr.String(), err: err,
+		stdout: p.stdout.String(), stderr: p.stderr.String(), lost: p.stdout.lost, err: err,
 		cpu: p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime(),
 	}, nil
 }
@@ -226,14 +230,7 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (b *limitedBuffer) String() string {
-	if b.lost > 0 {
-		return b.buf.String() + fmt.Sprintf("\nBenchmark output too long: %d bytes cut\n", b.lost)
-	}
-	return b.buf.String()
-}
-
-var _ io.Writer = (*limitedBuffer)(nil)
+func (b *limitedBuffer) String() string { return b.buf.String() }
 
 // tail is the end of a failed process's output, for the reader.
 func tail(f finished, dir string) string {

@@ -1,0 +1,159 @@
+package measure
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestOverlayFitsTheToolchainThatRunsTheTests(t *testing.T) {
+	dir := t.TempDir()
+	path, err := WriteOverlay(runtime.GOROOT(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	patched, err := os.ReadFile(filepath.Join(dir, "benchmark.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range overlayEdits {
+		if got := strings.Count(string(patched), e.insert); got < e.count {
+			t.Errorf("the edit after %q was made %d times, want %d", e.anchor, got, e.count)
+		}
+	}
+}
+
+func TestOverlayRefusesAPackageTestingThatItDoesNotKnow(t *testing.T) {
+	goroot := t.TempDir()
+	dir := filepath.Join(goroot, "src", "testing")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	src, err := os.ReadFile(filepath.Join(runtime.GOROOT(), "src", "testing", "benchmark.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range overlayEdits {
+		for what, changed := range map[string]string{
+			"missing": strings.Replace(string(src), e.anchor, "", 1),
+			"twice":   strings.Replace(string(src), e.anchor, e.anchor+e.anchor, 1),
+		} {
+			if err := os.WriteFile(filepath.Join(dir, "benchmark.go"), []byte(changed), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			out := t.TempDir()
+			if _, err := WriteOverlay(goroot, out); err == nil {
+				t.Errorf("line %q %s: no error", strings.TrimSpace(e.anchor), what)
+			}
+			if left, _ := os.ReadDir(out); len(left) > 0 {
+				t.Errorf("line %q %s: a half overlay was written", strings.TrimSpace(e.anchor), what)
+			}
+		}
+	}
+}
+
+func TestSplitPatternCutsLikePackageTesting(t *testing.T) {
+	for in, want := range map[string][]string{
+		".":                  {"."},
+		"A/n=4":              {"A", "n=4"},
+		"A|B/x":              {"A|B", "x"},
+		"A[/]B/x":            {"A[/]B", "x"},
+		"(A/B)/x":            {"(A/B)", "x"},
+		`A\/B/x`:             {`A\/B`, "x"},
+		leafPattern("A/b.c"): {"^A$", `^b\.c$`},
+	} {
+		if got := splitPattern(in); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestBenchmarkNamesFollowTheGoCommand(t *testing.T) {
+	for name, want := range map[string]bool{
+		"Benchmark": true, "BenchmarkX": true, "Benchmark_x": true, "Benchmark1": true,
+		"Benchmarkx": false, "TestX": false, "XBenchmark": false,
+	} {
+		if got := isBenchmarkName(name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestChannelFollowsFromWhatABenchmarkCosts(t *testing.T) {
+	const us, ms = 1e-6, 1e-3
+	for name, c := range map[string]struct {
+		plan        plan
+		coRun, wall bool
+	}{
+		"computes":                      {plan{cpuOp: 10 * us, wallOp: 10 * us}, true, false},
+		"computes on a busy machine":    {plan{cpuOp: 10 * us, wallOp: 40 * us, delayOp: 29 * us}, true, false},
+		"waits":                         {plan{cpuOp: 1 * us, wallOp: 1 * ms}, false, true},
+		"long op":                       {plan{cpuOp: 300 * ms, wallOp: 300 * ms}, false, true},
+		"parallel":                      {plan{cpuOp: 10 * us, wallOp: 10 * us, parallel: true}, true, true},
+		"reports its own figure":        {plan{cpuOp: 10 * us, wallOp: 10 * us, declared: []string{"tx/s"}}, true, true},
+		"waits and reports its own":     {plan{cpuOp: 1 * us, wallOp: 1 * ms, declared: []string{"p50-latency-sec"}}, false, true},
+		"computes and is exact besides": {plan{cpuOp: 10 * us, wallOp: 10 * us, exact: []string{"msgs/tx"}}, true, false},
+	} {
+		p := c.plan
+		p.choose(2)
+		if p.coRun != c.coRun || p.wall != c.wall {
+			t.Errorf("%s: co-run %v, wall %v; want %v, %v", name, p.coRun, p.wall, c.coRun, c.wall)
+		}
+		if p.coRun && p.coRunWhy == "" || p.wall && p.wallWhy == "" {
+			t.Errorf("%s: no reason is recorded", name)
+		}
+	}
+}
+
+func TestIterationsFillTheSliceAndHonourMinN(t *testing.T) {
+	for _, c := range []struct {
+		perOp float64
+		minN  int
+		want  int
+	}{
+		{1e-3, 1, 20},
+		{1e-3, 100, 100},
+		{0.15, 1, 1},
+		{0, 1, nMax},
+		{1e-12, 1, nMax},
+	} {
+		if got := iterations(20*time.Millisecond, c.perOp, c.minN); got != c.want {
+			t.Errorf("%v s per op, at least %d: %d, want %d", c.perOp, c.minN, got, c.want)
+		}
+	}
+}
+
+func TestTrimOutputIsSafeToShow(t *testing.T) {
+	got := trimOutput("/w/side/a.go:1: bad\x1b[31m\nnext\xff", "/w/side")
+	if want := "a.go:1: bad\uFFFD[31m\nnext\uFFFD"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := trimOutput(strings.Repeat("x\n", 100), ""); strings.Count(got, "\n") != 20 || !strings.HasSuffix(got, "(80 more lines)") {
+		t.Errorf("100 lines become %q", got)
+	}
+	if got := trimOutput(strings.Repeat("x", 10_000), ""); len(got) > 2100 {
+		t.Errorf("%d bytes are kept", len(got))
+	}
+}
+
+func TestEnvironmentIsAnAllowList(t *testing.T) {
+	t.Setenv("GITHUB_TOKEN", "secret")
+	t.Setenv("GOGC", "off")
+	t.Setenv("HOME", "/home/x")
+	env := environment(3)
+	if !slices.Contains(env, "GOMAXPROCS=3") || !slices.Contains(env, "HOME=/home/x") {
+		t.Errorf("environment %q", env)
+	}
+	for _, e := range env {
+		if strings.HasPrefix(e, "GITHUB_") || strings.HasPrefix(e, "GOGC") {
+			t.Errorf("a benchmark sees %s", e)
+		}
+	}
+}
