@@ -1,0 +1,182 @@
+package micro
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/trantor/availability"
+	"github.com/perfgate/perfgate/trantor/crypto"
+	"github.com/perfgate/perfgate/trantor/quorum"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+// batchesPerEpoch is after how many batches a checkpoint frees the old ones.
+const batchesPerEpoch = 16
+
+// storeOf makes the availability module of one of n replicas.
+func storeOf(node, n int) *availability.Availability {
+	return availability.New(availability.Config{
+		Self: self, Net: netModule, Timer: timerModule, Ordering: orderingModule, Delivery: deliveryModule,
+		Node: types.NodeID(node), Members: quorum.Equal(n), Crypto: simulated(n)[node],
+		BatchBytesMax: types.MaxBatchBytes, WindowSize: 256, KeepEpochs: 1, RetryAfter: time.Hour,
+	})
+}
+
+// used tells a store that a batch is delivered and, at the end of an epoch,
+// that the epoch's checkpoint is stable.
+func used(no types.BatchNo, creator types.NodeID, d types.Digest, tell func(mir.Body)) {
+	epoch := types.Epoch(no / batchesPerEpoch)
+	tell(types.BatchUsed{Batch: d, Epoch: epoch, Creator: creator, No: no})
+	if no%batchesPerEpoch == batchesPerEpoch-1 {
+		tell(types.StableCheckpoint{Epoch: epoch})
+	}
+}
+
+// BenchmarkStore takes the batch of a peer until it can be forgotten: hash it,
+// store it, sign for it, free it. The batch has 256 B transactions.
+//
+//perfgate:sizes gate full
+//perfgate:sizes txs=128 smoke gate full
+func BenchmarkStore(b *testing.B) {
+	for _, txs := range []int{128, 1024} {
+		b.Run(fmt.Sprintf("txs=%d", txs), func(b *testing.B) {
+			data := types.EncodeBatch(transactions(txs, 32))
+			d := types.HashBatch(data)
+			store := storeOf(0, 4)
+			var out discard
+			tell := func(body mir.Body) { out.apply(store, mir.Event{To: self, Body: body}) }
+			next, acks := types.BatchNo(0), 0
+			one := func() {
+				acks += out.apply(store, mir.Event{To: self, Body: mir.Received{From: 1, Msg: availability.Batch{No: next, Data: data}}})
+				used(next, 1, d, tell)
+				next++
+			}
+			for range 8 * batchesPerEpoch {
+				one()
+			}
+			acks = 0
+			for b.Loop() {
+				one()
+			}
+			want(b, "acknowledgements", acks, b.N)
+			if s := store.Stats(); s != (availability.Stats{}) {
+				b.Fatalf("the store refused something: %+v", s)
+			}
+		})
+	}
+}
+
+// BenchmarkCertify spreads a batch of 128 transactions of 256 B from one of n
+// replicas until it has the certificate and everybody has forgotten the batch.
+// An operation is the work of all n.
+//
+//perfgate:sizes gate full
+//perfgate:sizes n=4 smoke gate full
+func BenchmarkCertify(b *testing.B) {
+	for _, n := range []int{4, 16} {
+		b.Run(replicas(n), func(b *testing.B) {
+			members, verifier := quorum.Equal(n), simulated(n)[0]
+			nodes := make([]mir.Module, n)
+			for i := range nodes {
+				nodes[i] = storeOf(i, n)
+			}
+			var cert types.Certificate
+			certs := 0
+			g := newGroup(nodes, func(_ int, ev mir.Event) {
+				cert = ev.Body.(types.CertReady).Cert
+				certs++
+			})
+			batch := mir.Event{To: self, Body: types.NewBatch{Data: types.EncodeBatch(transactions(128, 32))}}
+			one := func() {
+				g.input(0, batch)
+				g.run()
+				used(cert.No, 0, cert.Batch, func(body mir.Body) {
+					for i := range nodes {
+						g.input(i, mir.Event{To: self, Body: body})
+					}
+				})
+			}
+			for range 8 * batchesPerEpoch {
+				one()
+			}
+			certs = 0
+			for b.Loop() {
+				one()
+			}
+			want(b, "certificates", certs, b.N)
+			if err := availability.VerifyCert(members, verifier, cert); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// BenchmarkVerifyAvailability checks a certificate of availability, of f+1
+// signatures, with Ed25519 as it is done for each proposal.
+func BenchmarkVerifyAvailability(b *testing.B) {
+	for _, n := range []int{4, 16} {
+		b.Run(replicas(n), func(b *testing.B) {
+			members, cert := quorum.Equal(n), types.Certificate{}
+			all := crypto.DeriveEd25519(1, n)
+			nodes := make([]mir.Module, n)
+			for i := range nodes {
+				nodes[i] = availability.New(availability.Config{
+					Self: self, Net: netModule, Timer: timerModule, Ordering: orderingModule, Delivery: deliveryModule,
+					Node: types.NodeID(i), Members: members, Crypto: all[i],
+					BatchBytesMax: types.MaxBatchBytes, WindowSize: 256, KeepEpochs: 1, RetryAfter: time.Hour,
+				})
+			}
+			g := newGroup(nodes, func(_ int, ev mir.Event) { cert = ev.Body.(types.CertReady).Cert })
+			g.input(0, mir.Event{To: self, Body: types.NewBatch{Data: pattern(1000)}})
+			g.run()
+			for b.Loop() {
+				if err := availability.VerifyCert(members, all[0], cert); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if cert.No++; availability.VerifyCert(members, all[0], cert) == nil {
+				b.Fatal("the certificate of another batch is accepted")
+			}
+		})
+	}
+}
+
+// BenchmarkRetrieve gets a batch of 128 transactions of 256 B, which delivery
+// needs and this replica lacks, from another that holds it.
+func BenchmarkRetrieve(b *testing.B) {
+	data := types.EncodeBatch(transactions(128, 32))
+	d := types.HashBatch(data)
+	lacking, holding := storeOf(0, 4), storeOf(2, 4)
+	delivered := 0
+	g := newGroup([]mir.Module{lacking, nil, holding, nil}, func(_ int, ev mir.Event) {
+		delivered += len(ev.Body.(types.BatchData).Data)
+	})
+	next := types.BatchNo(0)
+	var out discard
+	one := func() {
+		// The holder's acknowledgement goes nowhere: its creator does not run.
+		out.apply(holding, mir.Event{To: self, Body: mir.Received{From: 1, Msg: availability.Batch{No: next, Data: data}}})
+		g.input(0, mir.Event{To: self, Body: types.NeedBatch{Cert: types.Certificate{
+			Creator: 1, No: next, Batch: d, Sigs: retrieveSigs,
+		}}})
+		g.run()
+		used(next, 1, d, func(body mir.Body) {
+			g.input(0, mir.Event{To: self, Body: body})
+			g.input(2, mir.Event{To: self, Body: body})
+		})
+		next++
+	}
+	for range 8 * batchesPerEpoch {
+		one()
+	}
+	delivered = 0
+	for b.Loop() {
+		one()
+	}
+	want(b, "bytes delivered", delivered, b.N*len(data))
+}
+
+// retrieveSigs name the one replica that is asked.
+var retrieveSigs = []types.Signature{{Signer: 2}}

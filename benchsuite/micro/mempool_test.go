@@ -1,0 +1,131 @@
+package micro
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/trantor/mempool"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+// mempoolOf makes a mempool that closes batches of txs transactions.
+func mempoolOf(txs int) *mempool.Mempool {
+	return mempool.New(mempool.Config{
+		Self: self, Availability: availabilityModule, Timer: timerModule, Results: resultsModule,
+		BatchTxsMax: txs, BatchBytesMax: types.MaxBatchBytes, BatchTimeout: time.Hour,
+		PayloadBytesMax: 64 << 10, PendingBytesMax: types.MaxBatchBytes,
+		WindowSize: 4096, ClientsMax: 1024,
+	})
+}
+
+// client is a stream of new transactions of clients in turn, and the mempool's
+// events about them.
+type client struct {
+	discard
+	pool    *mempool.Mempool
+	payload []byte
+	clients uint64
+	next    uint64
+	ids     []types.TxID // Submitted, and not delivered yet.
+	batches int
+}
+
+func newClient(pool *mempool.Mempool, clients, txs int) *client {
+	return &client{pool: pool, payload: pattern(payloadBytes), clients: uint64(clients), ids: make([]types.TxID, 0, txs)}
+}
+
+// submit hands the next transaction to the mempool. A batch that this closes is
+// delivered at once.
+func (c *client) submit() {
+	id := types.TxID{Client: types.ClientID(c.next % c.clients), No: types.TxNo(c.next / c.clients)}
+	c.next++
+	c.ids = append(c.ids, id)
+	c.apply(c.pool, mir.Event{To: self, Body: types.Submit{Tx: types.Tx{TxID: id, Payload: c.payload}}})
+	if len(c.ids) == cap(c.ids) {
+		c.delivered()
+	}
+}
+
+func (c *client) delivered() {
+	if _, ok := c.last().Body.(types.NewBatch); ok {
+		c.batches++
+	}
+	c.apply(c.pool, mir.Event{To: self, Body: types.Progress{IDs: c.ids}})
+	c.ids = c.ids[:0]
+}
+
+// BenchmarkSubmit hands one transaction of 256 B to the mempool. In state=fresh
+// it is accepted, and each 128th closes a batch, which is delivered: the whole
+// life of a transaction in the mempool. In state=duplicate it is pending
+// already, in state=full the mempool has no room.
+//
+//perfgate:sizes smoke gate full
+//perfgate:sizes state=full gate full
+func BenchmarkSubmit(b *testing.B) {
+	const txs = 128
+	b.Run("state=fresh", func(b *testing.B) {
+		c := newClient(mempoolOf(txs), 32, txs)
+		for range 64 * txs {
+			c.submit()
+		}
+		c.batches = 0
+		for b.Loop() {
+			c.submit()
+		}
+		want(b, "batches", c.batches, b.N/txs)
+	})
+	b.Run("state=duplicate", func(b *testing.B) {
+		c := newClient(mempoolOf(txs), 32, txs)
+		for range txs / 2 {
+			c.submit()
+		}
+		again := mir.Event{To: self, Body: types.Submit{Tx: types.Tx{TxID: c.ids[txs/4], Payload: c.payload}}}
+		refused(b, c.pool, again, mempool.ErrDuplicate)
+	})
+	b.Run("state=full", func(b *testing.B) {
+		c := newClient(mempoolOf(types.MaxBatchTxs), 32, types.MaxBatchTxs)
+		for range types.MaxBatchBytes / encodedTxBytes {
+			c.submit()
+		}
+		fresh := types.TxID{Client: 0, No: types.TxNo(len(c.ids))}
+		refused(b, c.pool, mir.Event{To: self, Body: types.Submit{Tx: types.Tx{TxID: fresh, Payload: c.payload}}}, mempool.ErrFull)
+	})
+}
+
+// refused submits what the mempool answers with an error.
+func refused(b *testing.B, pool *mempool.Mempool, ev mir.Event, reason error) {
+	var d discard
+	answers := 0
+	for b.Loop() {
+		answers += d.apply(pool, ev)
+	}
+	want(b, "answers", answers, b.N)
+	if got := d.last().Body.(types.SubmitResult).Err; got != reason {
+		b.Fatalf("the mempool answered %v, want %v", got, reason)
+	}
+}
+
+// BenchmarkMakeBatch fills and closes a batch of one client's transactions and
+// is told that they are delivered.
+//
+//perfgate:sizes gate full
+//perfgate:sizes txs=128 smoke gate full
+func BenchmarkMakeBatch(b *testing.B) {
+	for _, txs := range []int{128, 1024} {
+		b.Run(fmt.Sprintf("txs=%d", txs), func(b *testing.B) {
+			c := newClient(mempoolOf(txs), 1, txs)
+			for range 16 * txs {
+				c.submit()
+			}
+			c.batches = 0
+			for b.Loop() {
+				for range txs {
+					c.submit()
+				}
+			}
+			want(b, "batches", c.batches, b.N)
+		})
+	}
+}
