@@ -280,7 +280,7 @@ func Tolerable(unit string, a, b float64) bool {
 	if a == b {
 		return true
 	}
-	return unit == "B/op" && min(a, b) > 0 && max(a, b) <= min(a, b)*(1+bytesTolerance)
+	return unit == "B/op" && max(a, b)-min(a, b) <= bytesTolerance*min(a, b)
 }
 
 func relative(base, head float64) float64 {
