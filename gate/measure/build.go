@@ -179,7 +179,9 @@ func isBenchmarkName(name string) bool {
 // build compiles the test binary of p and hashes it.
 func (t Toolchain) build(ctx context.Context, side recording.Side, moduleDir, overlay, out string, p *pkg) error {
 	args := append([]string{"test", "-c", "-overlay", overlay, "-o", out}, BuildFlags...)
-	cmd := t.command(ctx, moduleDir, append(args, "--", p.path)...)
+	// No "--": go test takes what follows it for the test binary's arguments, and
+	// builds the package in the current folder.
+	cmd := t.command(ctx, moduleDir, append(args, p.path)...)
 	text, err := cmd.CombinedOutput()
 	if err != nil {
 		if ctx.Err() != nil {
