@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/perfgate/perfgate/trantor/types"
@@ -134,11 +135,7 @@ func (kv *KV) do(c Command) Result {
 // Snapshot implements Application: the number of keys, then each key with its
 // value, in order of the keys.
 func (kv *KV) Snapshot() []byte {
-	keys := make([]string, 0, len(kv.values))
-	for key := range kv.values {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
+	keys := slices.Sorted(maps.Keys(kv.values))
 	b := binary.LittleEndian.AppendUint64(nil, uint64(len(keys)))
 	for _, key := range keys {
 		b = types.AppendBytes(b, []byte(key))

@@ -3,6 +3,7 @@ package delivery
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/perfgate/perfgate/trantor/types"
@@ -28,11 +29,7 @@ func (d *Delivery) appendLogState(dst []byte) []byte {
 
 // appendExecutedState appends what follows from executing the log.
 func (d *Delivery) appendExecutedState(dst []byte) []byte {
-	ids := make([]types.ClientID, 0, len(d.clients))
-	for id := range d.clients {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
+	ids := slices.Sorted(maps.Keys(d.clients))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(ids)))
 	for _, id := range ids {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(id))

@@ -50,15 +50,20 @@ type Params struct {
 // Memory that faulty peers can make a replica hold: BatchWindow batches of
 // BatchBytesMax each, 256 * 512 KiB = 128 MiB, for each of them. Clients:
 // PendingBytesMax, and a window of 4096 bits (512 bytes) twice for each of
-// ClientsMax, 64 MiB.
+// ClientsMax, 64 MiB. Delivered batches: those of KeepEpochs and the current
+// epoch, which at 32 slots of a replica and 256 KiB in a slot are 16 MiB for
+// each replica.
+//
+// SlotsQueuedMax leaves room for a replica to lag 16 epochs behind the others,
+// four times what they may be ahead of a checkpoint.
 func DefaultParams(n int) Params {
 	return Params{
 		BatchTxsMax: 1024, BatchBytesMax: 512 << 10, BatchTimeout: 5 * time.Millisecond, CloseWhenIdle: true,
 		PayloadBytesMax: 64 << 10, PendingBytesMax: 64 << 20, ClientWindow: 4096, ClientsMax: 1 << 16,
-		BatchWindow: 256, KeepEpochs: 2, RetryAfter: time.Second,
-		EpochLength: 64 * n, EpochsAheadMax: 4, CertsPerSlotMax: 64, OwnInFlightMax: 16, EarlyMessageMax: 4 * 3 * 64 * n,
+		BatchWindow: 256, KeepEpochs: 1, RetryAfter: time.Second,
+		EpochLength: 32 * n, EpochsAheadMax: 4, CertsPerSlotMax: 64, OwnInFlightMax: 16, EarlyMessageMax: 4 * 3 * 32 * n,
 		ViewTimeout:      2 * time.Second,
-		SlotsFetchingMax: 64, SlotsQueuedMax: 16 * 64 * n,
+		SlotsFetchingMax: 64, SlotsQueuedMax: 8 * 64 * n,
 	}
 }
 

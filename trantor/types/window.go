@@ -3,6 +3,7 @@ package types
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/bits"
 )
 
@@ -96,6 +97,10 @@ const WindowWireBytesMin = 8 + 4
 func ReadWindow(r *Reader, size int) *Window {
 	w := NewWindow(size)
 	w.low = r.U64()
+	if w.low > math.MaxUint64-w.size { // Offsets would wrap around; no sequence gets there.
+		r.Fail(fmt.Errorf("window from %d with size %d", w.low, w.size))
+		return w
+	}
 	n := r.Count(size-1, 4)
 	last := uint64(0)
 	for range n {
