@@ -39,7 +39,7 @@ var (
 	protocol  = []string{"mir", "trantor/types", "trantor/quorum", "trantor/crypto"}
 	modules   = []string{"trantor/mempool", "trantor/availability", "trantor/ordering/iss", "trantor/ordering/pbft", "trantor/checkpoint", "trantor/statetransfer", "trantor/delivery", "trantor/app"}
 	underTest = join(protocol, modules, "mir/sim", "mir/eventlog", "mir/instrument", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "trantor/cluster", "benchsuite/workload")
-	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/compare", "gate/verdict", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report"}
+	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/compare", "gate/verdict", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report", "gate/suite"}
 )
 
 var rules = Rules{
@@ -85,6 +85,7 @@ var rules = Rules{
 		"gate/culprit":      {Imports: []string{"gate/profdiff", "gate/repo"}, Tests: []string{golden}},
 		"gate/bottleneck":   {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
 		"gate/report":       {Imports: []string{"gate/compare", "gate/culprit", "gate/recording", "gate/verdict"}, Tests: []string{golden, "gate/config"}},
+		"gate/suite":        {Imports: []string{"gate/recording"}},
 		"internal/archtest": {Tests: []string{"os/exec"}},
 		"internal/golden":   {},
 
