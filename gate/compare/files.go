@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -183,10 +184,8 @@ func (b *tableBuilder) add(file int, res *benchfmt.Result) {
 }
 
 func sortedKeys[V any](m map[benchproc.Key]V) []benchproc.Key {
-	keys := make([]benchproc.Key, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
+	// maprange: SortKeys orders them; distinct keys of one projection never tie.
+	keys := slices.Collect(maps.Keys(m))
 	benchproc.SortKeys(keys)
 	return keys
 }

@@ -188,18 +188,18 @@ func TestSameNameTwiceIsToldApart(t *testing.T) {
 // next three times (.06), then 2 x .03 = .06, then .5; over a family of six, the
 // first counts six times.
 func TestHolm(t *testing.T) {
-	near := func(got, want []float64) bool {
+	all := func(got, want []float64) bool {
 		for i := range want {
-			if d := got[i] - want[i]; d > 1e-12 || d < -1e-12 {
+			if !near(got[i], want[i], 1e-12) {
 				return false
 			}
 		}
 		return len(got) == len(want)
 	}
-	if got := Holm([]float64{.5, .01, .03, .02}, 4); !near(got, []float64{.5, .04, .06, .06}) {
+	if got := Holm([]float64{.5, .01, .03, .02}, 4); !all(got, []float64{.5, .04, .06, .06}) {
 		t.Errorf("got %v", got)
 	}
-	if got := Holm([]float64{.5, .01, .03, .02}, 6); !near(got, []float64{1, .06, .12, .1}) {
+	if got := Holm([]float64{.5, .01, .03, .02}, 6); !all(got, []float64{1, .06, .12, .1}) {
 		t.Errorf("family of six: got %v", got)
 	}
 }
