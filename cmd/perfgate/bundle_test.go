@@ -1,0 +1,86 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/perfgate/perfgate/gate/recording"
+)
+
+var addKey = recording.Key{Pkg: "example.org/shop/cart", Name: "BenchmarkAdd/items=10", Procs: 1}
+
+// bundle writes a recorded bundle: bundle DIR [slower|allocates|crashed|dirty|suite=NAME]...
+// Without words nothing changed between its sides. Its numbers come from no
+// clock, so that what is printed of it is always the same.
+func bundle(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: bundle DIR WORD...")
+	}
+	b := recording.Bundle{Manifest: recording.Manifest{
+		Schema: recording.Schema, Tool: "perfgate v0.1.0", Command: "local", Module: "example.org/shop", Suite: "smoke",
+		Base:       recording.Revision{Ref: "main", Commit: strings.Repeat("1", 40), Tree: strings.Repeat("a", 40)},
+		Head:       recording.Revision{Ref: "working tree", Commit: strings.Repeat("2", 40), Tree: strings.Repeat("b", 40)},
+		BaseReason: "merge base with main", Toolchain: "go1.26.0", BuildFlags: []string{"-trimpath"},
+		Machine: recording.Machine{ClassID: "c0ffee", Class: map[string]string{"cores": "2", "cpu": "Example CPU", "goos": "linux", "goarch": "amd64"}},
+		Units:   map[string]recording.Unit{"msgs/op": {Better: "lower", Assume: "exact"}},
+		Benchmarks: []recording.Benchmark{
+			{Key: addKey, Channel: recording.CoRun, Reason: "CPU-bound", N: 1000, ExactN: 1000, Cap: 80}},
+		Family: []recording.Test{
+			{Key: addKey, Unit: "allocs/op", Channel: recording.Exact},
+			{Key: addKey, Unit: "msgs/op", Channel: recording.Exact},
+			{Key: addKey, Unit: "cpu-sec/op", Channel: recording.CoRun},
+		},
+		WallSeconds: 12, CPUSeconds: 20,
+	}}
+	ratio, allocs := 1.0, 3.0
+	for _, word := range args[1:] {
+		switch {
+		case word == "slower":
+			ratio = 1.2
+		case word == "allocates":
+			allocs = 5
+		case word == "crashed":
+			b.Manifest.Outcomes = []recording.Outcome{{
+				Key: recording.Key{Pkg: addKey.Pkg, Name: "BenchmarkBroken", Procs: 1}, Side: recording.Head, Kind: recording.Crashed, Detail: "panic: broken"}}
+		case word == "dirty":
+			b.Manifest.Head.Dirty = true
+		case strings.HasPrefix(word, "suite="):
+			b.Manifest.Suite = strings.TrimPrefix(word, "suite=")
+		default:
+			ts.Fatalf("bundle: unknown word %q", word)
+		}
+	}
+	b.Samples = samples(ratio, allocs)
+	ts.Check(recording.Write(ts.MkAbs(args[0]), b))
+}
+
+// samples are 60 pairs whose times wobble by up to 1.5 % without any direction,
+// and as many exact runs as confirm a difference.
+func samples(ratio, allocs float64) []recording.Sample {
+	var out []recording.Sample
+	run := func(side recording.Side, channel recording.Channel, pair int, values ...recording.Value) {
+		out = append(out, recording.Sample{Side: side, Channel: channel, Key: addKey, Pair: pair, Round: pair, Order: 1 + pair%2, Core: pair % 2, N: 1000, Values: values})
+	}
+	for pair := 1; pair <= 60; pair++ {
+		weather := 1 + float64(pair*37%11)/100 // both sides meet it
+		wobble := 1 + float64(pair*5%7-3)/200
+		run(recording.Base, recording.CoRun, pair, recording.Value{Unit: "cpu-sec/op", Value: round(1e-6 * weather)})
+		run(recording.Head, recording.CoRun, pair, recording.Value{Unit: "cpu-sec/op", Value: round(1e-6 * weather * wobble * ratio)})
+	}
+	for pair := 1; pair <= 10; pair++ {
+		run(recording.Base, recording.Exact, pair, recording.Value{Unit: "allocs/op", Value: 3}, recording.Value{Unit: "msgs/op", Value: 7})
+		run(recording.Head, recording.Exact, pair, recording.Value{Unit: "allocs/op", Value: allocs}, recording.Value{Unit: "msgs/op", Value: 7})
+	}
+	return out
+}
+
+// round keeps six digits, as a benchmark prints them.
+func round(x float64) float64 {
+	y, err := strconv.ParseFloat(strconv.FormatFloat(x, 'e', 5, 64), 64)
+	if err != nil {
+		panic("a formatted number is none: " + err.Error())
+	}
+	return y
+}
