@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/perfgate/perfgate/gate/measure"
+	"github.com/perfgate/perfgate/gate/recording"
 	"github.com/perfgate/perfgate/gate/suite"
 	"github.com/perfgate/perfgate/gate/verdict"
 )
@@ -32,6 +33,7 @@ type suiteFlags struct {
 	manifest string
 	packages patterns
 	quick    bool
+	size     string
 }
 
 func runSuite(ctx context.Context, env *Env, args []string) int {
@@ -56,9 +58,13 @@ func (e *Env) suite(ctx context.Context, operation string, args []string) int {
 	set.Var(&f.packages, "pkg", "the suite's benchmarks are those of packages that match `PATTERN`; by default all below the manifest's folder; may be repeated")
 	if operation == "verify" {
 		set.BoolVar(&f.quick, "quick", false, "run nothing: compare functions, definitions and sizes, but not sub-benchmarks and units")
+		set.StringVar(&f.size, "size", "", "run the benchmarks of `SIZE` only, and compare all others as --quick does")
 	}
 	if code, ok := e.parse(set, args, 0); !ok {
 		return code
+	}
+	if f.quick && f.size != "" {
+		return e.fail(verdict.ExitUsage, errors.New("--quick and --size exclude each other: --quick runs nothing"))
 	}
 	if len(f.packages) == 0 {
 		f.packages = patterns{packagesBelow(filepath.Dir(f.manifest))}
@@ -130,17 +136,22 @@ func (s *suiteRun) open(ctx context.Context) error {
 	return err
 }
 
-// current runs the suite to learn what its manifest should be.
-func (s *suiteRun) current(ctx context.Context) (*suite.Manifest, error) {
+// leaves runs the suite, or only some of its benchmarks.
+func (s *suiteRun) leaves(ctx context.Context, only []recording.Key) (suite.Leaves, error) {
 	scratch, err := os.MkdirTemp("", "perfgate-suite-")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for the test binaries: %w", err)
 	}
 	defer os.RemoveAll(scratch)
 	progress := newProgress(s.env)
-	leaves, err := measure.Leaves(ctx, measure.LeavesConfig{
-		Toolchain: s.tool, Dir: s.env.Dir, Packages: s.flags.packages, Report: progress.show, Scratch: scratch})
-	progress.done()
+	defer progress.done()
+	return measure.Leaves(ctx, measure.LeavesConfig{
+		Toolchain: s.tool, Dir: s.env.Dir, Packages: s.flags.packages, Only: only, Report: progress.show, Scratch: scratch})
+}
+
+// current is what the manifest should be.
+func (s *suiteRun) current(ctx context.Context) (*suite.Manifest, error) {
+	leaves, err := s.leaves(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -176,13 +187,9 @@ func (s *suiteRun) verify(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	differences := recorded.Check(s.functions)
-	if !s.flags.quick {
-		current, err := s.current(ctx)
-		if err != nil {
-			return 0, err
-		}
-		differences = suite.Diff(recorded, current)
+	differences, err := s.differences(ctx, recorded)
+	if err != nil {
+		return 0, err
 	}
 	if len(differences) == 0 {
 		fmt.Fprintf(s.env.Stdout, "%s is current: %s\n", s.flags.manifest, describeSuite(recorded))
@@ -191,6 +198,30 @@ func (s *suiteRun) verify(ctx context.Context) (int, error) {
 	s.print(differences)
 	fmt.Fprintf(s.env.Stdout, "%s is stale: run `%s` and commit it\n", s.flags.manifest, s.writeCommand())
 	return verdict.ExitNotMeasured, nil
+}
+
+// differences compares the recorded manifest with the suite, as thoroughly as
+// the flags ask for.
+func (s *suiteRun) differences(ctx context.Context, recorded *suite.Manifest) ([]string, error) {
+	if s.flags.quick {
+		return recorded.Check(s.functions), nil
+	}
+	if s.flags.size == "" {
+		current, err := s.current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return suite.Diff(recorded, current), nil
+	}
+	only := recorded.Keys(s.flags.size)
+	if len(only) == 0 {
+		return nil, fmt.Errorf("--size %s: the manifest has %s", s.flags.size, strings.Join(recorded.Sizes(), ", "))
+	}
+	leaves, err := s.leaves(ctx, only)
+	if err != nil {
+		return nil, err
+	}
+	return append(recorded.Check(s.functions), recorded.CheckRun(s.flags.size, leaves)...), nil
 }
 
 func (s *suiteRun) print(lines []string) {

@@ -23,8 +23,8 @@ type LeavesConfig struct {
 	// Dir is a folder in the module; Packages are patterns for go list there.
 	Dir      string
 	Packages []string
-	// Want restricts the run to some benchmark functions; nil wants all.
-	Want func(pkg, function string) bool
+	// Only restricts the run to these benchmarks; nil wants all that there are.
+	Only []recording.Key
 	// Report is called for each package and function; nil is allowed.
 	Report func(Progress)
 	// Scratch is an empty folder for binaries; the caller removes it.
@@ -60,14 +60,12 @@ func BenchmarkPackages(ctx context.Context, t Toolchain, dir string, patterns []
 // What does not compile is a *BuildError; a benchmark that crashes, hangs or
 // prints garbage is a *LeavesError.
 func Leaves(ctx context.Context, cfg LeavesConfig) (map[recording.Key]map[string]recording.Unit, error) {
-	s := &session{Config: Config{Toolchain: cfg.Toolchain, HeadDir: cfg.Dir, Packages: cfg.Packages, Report: cfg.Report, Scratch: cfg.Scratch}}
+	s := &session{Config: Config{Toolchain: cfg.Toolchain, HeadDir: cfg.Dir, Packages: cfg.Packages, Only: cfg.Only, Report: cfg.Report, Scratch: cfg.Scratch}, bench: []string{"."}}
 	var err error
 	if s.head, err = s.Toolchain.listPackages(ctx, recording.Head, cfg.Dir, cfg.Packages); err != nil {
 		return nil, err
 	}
-	if cfg.Want != nil {
-		s.wantOnly(cfg.Want)
-	}
+	s.selectBenchmarks()
 	if len(s.head) == 0 {
 		return nil, fmt.Errorf("%w in packages %s", ErrNoBenchmarks, strings.Join(cfg.Packages, " "))
 	}
@@ -85,16 +83,6 @@ func Leaves(ctx context.Context, cfg LeavesConfig) (map[recording.Key]map[string
 		}
 	}
 	return leaves, nil
-}
-
-// wantOnly drops the functions that nobody asked for.
-func (s *session) wantOnly(want func(pkg, function string) bool) {
-	for path, p := range s.head {
-		p.benchmarks = slices.DeleteFunc(p.benchmarks, func(name string) bool { return !want(path, name) })
-		if len(p.benchmarks) == 0 {
-			delete(s.head, path)
-		}
-	}
 }
 
 // buildLeaves builds with the overlay too, so that the units are those of a
@@ -121,7 +109,7 @@ func (s *session) buildLeaves(ctx context.Context) error {
 // runLeaves runs one benchmark function and adds what it ran to leaves.
 func (s *session) runLeaves(ctx context.Context, key recording.Key, leaves map[recording.Key]map[string]recording.Unit) error {
 	f, err := s.runAlone(ctx, recording.Head, key.Pkg, job{
-		pattern: leafPattern(key.Name), benchtime: "1x", procs: 1, timeout: leavesLimit})
+		pattern: s.functionPattern(key), benchtime: "1x", procs: 1, timeout: leavesLimit})
 	if err != nil {
 		return err
 	}
@@ -130,6 +118,9 @@ func (s *session) runLeaves(ctx context.Context, key recording.Key, leaves map[r
 		return &LeavesError{*failure}
 	}
 	for _, r := range out.Results {
+		if s.Only != nil && !slices.Contains(s.Only, r.Key) {
+			continue
+		}
 		if leaves[r.Key] != nil {
 			return &LeavesError{recording.Outcome{Key: r.Key, Side: recording.Head, Kind: recording.Garbage, Detail: "it gave two results in one run"}}
 		}

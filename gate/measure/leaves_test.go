@@ -37,16 +37,15 @@ func BenchmarkLeaf(b *testing.B) {
 	}
 }
 
-func BenchmarkBroken(b *testing.B) { b.Fatal("no such luck") }
-
 func BenchmarkSkipped(b *testing.B) { b.Skip("not here") }
 `,
-	"broken/broken_test.go": "package broken\n\nimport \"testing\"\n\nfunc BenchmarkX(b *testing.B) { undefined() }\n",
-	"plain/plain.go":        "package plain\n",
+	"failing/failing_test.go": "package failing\n\nimport \"testing\"\n\nfunc BenchmarkX(b *testing.B) { b.Fatal(\"no such luck\") }\n",
+	"broken/broken_test.go":   "package broken\n\nimport \"testing\"\n\nfunc BenchmarkX(b *testing.B) { undefined() }\n",
+	"plain/plain.go":          "package plain\n",
 }
 
-// leavesOf runs the functions that are named in the packages that match pattern.
-func leavesOf(t *testing.T, pattern string, functions ...string) (map[recording.Key]map[string]recording.Unit, error) {
+// leavesOf runs the benchmarks of the packages that match pattern, or only some.
+func leavesOf(t *testing.T, pattern string, only ...recording.Key) (map[recording.Key]map[string]recording.Unit, error) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range leavesModule {
@@ -63,21 +62,21 @@ func leavesOf(t *testing.T, pattern string, functions ...string) (map[recording.
 		t.Fatal(err)
 	}
 	return Leaves(t.Context(), LeavesConfig{
-		Toolchain: tool, Dir: dir, Packages: []string{pattern}, Scratch: t.TempDir(),
-		Want: func(_, name string) bool { return slices.Contains(functions, name) },
+		Toolchain: tool, Dir: dir, Packages: []string{pattern}, Only: only, Scratch: t.TempDir(),
 	})
 }
 
+func leafKey(name string) recording.Key {
+	return recording.Key{Pkg: "example.org/leaves", Name: name, Procs: 1}
+}
+
 func TestLeavesAreTheBenchmarksThatRanWithTheirUnits(t *testing.T) {
-	leaves, err := leavesOf(t, ".", "BenchmarkTree", "BenchmarkLeaf", "BenchmarkSkipped")
+	leaves, err := leavesOf(t, ".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := func(name string) recording.Key {
-		return recording.Key{Pkg: "example.org/leaves", Name: name, Procs: 1}
-	}
 	got := slices.SortedFunc(maps.Keys(leaves), recording.Key.Compare)
-	want := []recording.Key{key("BenchmarkLeaf"), key("BenchmarkTree/n=16"), key("BenchmarkTree/n=4")}
+	want := []recording.Key{leafKey("BenchmarkLeaf"), leafKey("BenchmarkTree/n=16"), leafKey("BenchmarkTree/n=4")}
 	if !slices.Equal(got, want) {
 		t.Fatalf("leaves: %v, want %v", got, want)
 	}
@@ -93,13 +92,23 @@ func TestLeavesAreTheBenchmarksThatRanWithTheirUnits(t *testing.T) {
 	}
 }
 
-func TestLeavesThatCannotBeHadAreErrors(t *testing.T) {
-	_, err := leavesOf(t, ".", "BenchmarkBroken")
-	var failed *LeavesError
-	if !errors.As(err, &failed) || failed.Outcome.Kind != recording.Crashed || failed.Outcome.Key.Name != "BenchmarkBroken" {
-		t.Errorf("a benchmark that fails: %v; want BenchmarkBroken crashed", err)
+func TestOnlyTheLeavesThatAreWantedRun(t *testing.T) {
+	leaves, err := leavesOf(t, ".", leafKey("BenchmarkTree/n=4"), leafKey("BenchmarkGone"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	_, err = leavesOf(t, "./broken", "BenchmarkX")
+	if _, ok := leaves[leafKey("BenchmarkTree/n=4")]; !ok || len(leaves) != 1 {
+		t.Errorf("leaves: %v, want BenchmarkTree/n=4 alone", leaves)
+	}
+}
+
+func TestLeavesThatCannotBeHadAreErrors(t *testing.T) {
+	_, err := leavesOf(t, "./failing")
+	var failed *LeavesError
+	if !errors.As(err, &failed) || failed.Outcome.Kind != recording.Crashed || failed.Outcome.Key.Pkg != "example.org/leaves/failing" {
+		t.Errorf("a benchmark that fails: %v; want BenchmarkX crashed", err)
+	}
+	_, err = leavesOf(t, "./broken")
 	var build *BuildError
 	if !errors.As(err, &build) || build.Pkg != "example.org/leaves/broken" {
 		t.Errorf("a package that does not compile: %v; want a BuildError that names it", err)

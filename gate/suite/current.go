@@ -172,6 +172,27 @@ func (m *Manifest) Check(functions []Function) []string {
 	return out
 }
 
+// CheckRun compares the benchmarks of one size with what ran: whether they are
+// all there, and their units. It returns a line for each difference.
+func (m *Manifest) CheckRun(size string, leaves Leaves) []string {
+	var out []string
+	for _, b := range m.Benchmarks {
+		if !slices.Contains(b.Sizes, size) {
+			continue
+		}
+		reported, ok := leaves[b.key()]
+		if !ok {
+			out = append(out, "removed "+b.key().String())
+			continue
+		}
+		now := b
+		now.Units = units(reported)
+		now.Class = class(now.Units)
+		out = append(out, difference(b, now)...)
+	}
+	return out
+}
+
 // Diff compares a manifest with a new one, and returns a line for each
 // difference, ordered by package and name.
 func Diff(before, after *Manifest) []string {

@@ -208,11 +208,11 @@ func TestADefinitionDoesNotDependOnFilesAndTheirOrder(t *testing.T) {
 }
 
 func TestWithoutASuiteOnlyTestFilesDefineABenchmark(t *testing.T) {
-	for _, root := range []string{"", "."} {
+	for _, root := range []string{"", ".", "no such folder"} {
 		hashes := func(files map[string]string) map[string]string {
 			src := place(t, files)
 			if src.Root = root; root != "" {
-				src.Root = src.ModuleDir
+				src.Root = filepath.Join(src.ModuleDir, root)
 			}
 			out, err := Definitions(src)
 			if err != nil {

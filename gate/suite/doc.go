@@ -51,6 +51,12 @@
 // package names count. Neither the order of declarations nor the file in which
 // they stand makes a difference.
 //
+// # Long benchmarks
+//
+// The manifest is written by running every benchmark for one iteration. An
+// iteration of a soak is therefore best a slice of it, with the number of
+// slices asked for by b.ReportMetric(n, "min-n").
+//
 // What it does not do: it runs nothing. The names of sub-benchmarks and their
 // units are only known from running them, and are passed in.
 package suite

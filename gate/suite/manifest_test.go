@@ -222,3 +222,19 @@ func TestCheckAndDiffTellWhatIsStale(t *testing.T) {
 		t.Errorf("Diff:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(full, "\n"))
 	}
 }
+
+func TestCheckRunLooksAtOneSize(t *testing.T) {
+	m := exampleManifest(t)
+	leaves := exampleLeaves()
+	one := Leaves{key("BenchmarkLoad/n=1"): leaves[key("BenchmarkLoad/n=1")]}
+	if d := m.CheckRun("smoke", one); d != nil {
+		t.Errorf("all of size smoke ran as recorded: %v", d)
+	}
+	if d := m.CheckRun("smoke", nil); len(d) != 1 || !strings.HasPrefix(d[0], "removed ") {
+		t.Errorf("nothing ran: %v; want BenchmarkLoad/n=1 removed", d)
+	}
+	one[key("BenchmarkLoad/n=1")] = leaves[key("BenchmarkTouch")]
+	if d := m.CheckRun("smoke", one); len(d) != 1 || !strings.Contains(d[0], "-> sec/op better=lower") {
+		t.Errorf("other units: %v; want a line that shows them", d)
+	}
+}

@@ -67,7 +67,8 @@ func readTree(src Source) (*tree, error) {
 		return nil, fmt.Errorf("reading the suite: %w", err)
 	}
 	if src.Root != "" {
-		if t.root, err = filepath.EvalSymlinks(src.Root); err != nil {
+		// A side that has no such folder has no suite.
+		if t.root, err = filepath.EvalSymlinks(src.Root); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("reading the suite: %w", err)
 		}
 		if t.root == t.moduleDir {
