@@ -103,8 +103,8 @@ func ComparisonText(w io.Writer, c Comparison) error {
 // group writes one table. Warnings are footnotes below it.
 func (c Comparison) group(buf *bytes.Buffer, g compare.Group) {
 	notes := &footnotes{}
-	cells := [][]string{append([]string{""}, c.columnTitles(g)...)}
-	cells = append(cells, c.cells(g, notes)...)
+	names, units := c.columnTitles(g)
+	cells := append([][]string{names, units}, c.cells(g, notes)...)
 	widths := columnWidths(cells)
 	for _, line := range cells {
 		var b strings.Builder
@@ -118,15 +118,16 @@ func (c Comparison) group(buf *bytes.Buffer, g compare.Group) {
 	}
 }
 
-func (c Comparison) columnTitles(g compare.Group) []string {
-	titles := []string{}
+// columnTitles are the two lines above the columns: the files and the units.
+func (c Comparison) columnTitles(g compare.Group) (names, units []string) {
+	names, units = []string{""}, []string{""}
 	for i, file := range g.Files {
-		titles = append(titles, fmt.Sprintf("%s %s", clean(c.Table.Names[file]), clean(g.Unit)))
+		names, units = append(names, clean(c.Table.Names[file])), append(units, clean(g.Unit))
 		if i == 1 {
-			titles = append(titles, "vs base", "corrected", "")
+			names, units = append(names, "", "", ""), append(units, "vs base", "corrected", "")
 		}
 	}
-	return titles
+	return names, units
 }
 
 func (c Comparison) cells(g compare.Group, notes *footnotes) [][]string {
@@ -215,11 +216,14 @@ func ComparisonMarkdown(w io.Writer, c Comparison) error {
 	for _, g := range c.Table.Groups {
 		fmt.Fprintf(&buf, "\n%s, %s\n\n", code(strings.Join(g.Config, ", ")), code(g.Unit))
 		notes := &footnotes{}
-		titles := append([]string{"benchmark"}, c.columnTitles(g)...)
+		titles, units := c.columnTitles(g)
+		titles[0] = "benchmark"
 		for i, title := range titles {
-			titles[i] = code(title)
-			if title == "" {
-				titles[i] = " "
+			switch {
+			case i > 0 && title != "":
+				titles[i] = code(title)
+			case i > 0:
+				titles[i] = units[i]
 			}
 		}
 		fmt.Fprintf(&buf, "| %s |\n|%s\n", strings.Join(titles, " | "), strings.Repeat("---|", len(titles)))
