@@ -162,7 +162,7 @@ func (j *judge) unfinished(r *Row, t *tracked) {
 	case j.manifest.OutOfTime:
 		r.Why = fmt.Sprintf("the budget ended after %d pairs", pairs)
 	default:
-		r.Why = fmt.Sprintf("%d pairs were measured, of up to %d", pairs, t.cap())
+		r.Why = fmt.Sprintf("%d pairs were measured, of up to %d", pairs, t.end())
 	}
 	r.Decision = Inconclusive
 	j.starved(r)

@@ -47,13 +47,15 @@ type Tracker struct {
 
 // tracked is one test's state.
 type tracked struct {
-	test   recording.Test
-	better string
-	params compare.Params
-	capMax int // from the plan; 0 is none
-	seq    *compare.Sequential
-	d      []float64 // oriented log ratios
-	passed bool      // sup E crossed passEvidence; the test may still be held
+	test     recording.Test
+	better   string
+	params   compare.Params
+	cap      int // the target's, or the larger one for noisy pairs
+	capMax   int // from the plan; 0 is none
+	seq      *compare.Sequential
+	d        []float64 // oriented log ratios
+	extended bool      // cap was settled
+	passed   bool      // sup E crossed passEvidence; the test may still be held
 	// decision is empty while the test is open, and never changes afterwards.
 	decision            Decision
 	adjWorse, adjBetter float64
@@ -72,7 +74,7 @@ func NewTracker(family []recording.Test, units map[string]recording.Unit, policy
 			continue
 		}
 		params := compare.ParamsFor(rule.Target)
-		s := &tracked{test: test, better: better, params: params, capMax: caps[test.Key],
+		s := &tracked{test: test, better: better, params: params, cap: params.Cap, capMax: caps[test.Key],
 			seq: compare.NewSequential(params), adjWorse: 1, adjBetter: 1}
 		t.tests = append(t.tests, s)
 		t.byTest[test] = s
@@ -153,7 +155,8 @@ func (t *Tracker) correct(channel recording.Channel) {
 func (s *tracked) decide() Decision {
 	alpha := alphaOf(s.test.Channel)
 	s.passed = s.passed || s.seq.EPass() >= passEvidence
-	atCap := s.seq.Pairs() >= s.cap()
+	s.extend()
+	atCap := s.seq.Pairs() >= s.end()
 	switch {
 	case s.adjWorse <= alpha:
 		return Regressed
@@ -167,16 +170,25 @@ func (s *tracked) decide() Decision {
 	return ""
 }
 
-// cap is the number of pairs at which the test ends.
-func (s *tracked) cap() int {
-	c := s.params.Cap
-	if s.seq.Pairs() >= c && compare.Deviation(s.d) > compare.NoisyDeviation {
-		c = s.params.CapNoisy
+// extend looks once, when the target's cap is reached, whether the pairs are so
+// noisy that the test gets more of them. Once, so that an estimate near the
+// threshold does not move the end to and fro.
+func (s *tracked) extend() {
+	if s.extended || s.seq.Pairs() < s.params.Cap {
+		return
 	}
+	s.extended = true
+	if compare.Deviation(s.d) > compare.NoisyDeviation {
+		s.cap = s.params.CapNoisy
+	}
+}
+
+// end is the number of pairs at which the test ends.
+func (s *tracked) end() int {
 	if s.capMax > 0 {
-		c = min(c, s.capMax)
+		return min(s.cap, s.capMax)
 	}
-	return c
+	return s.cap
 }
 
 // Decision is the decision on a test, empty while it is open. ok is false for
@@ -217,5 +229,5 @@ func (t *Tracker) Pairs(test recording.Test) (pairs, limit int) {
 	if s == nil {
 		return 0, 0
 	}
-	return s.seq.Pairs(), s.cap()
+	return s.seq.Pairs(), s.end()
 }
