@@ -1,0 +1,81 @@
+package macro
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/perfgate/perfgate/benchsuite/workload"
+)
+
+// BenchmarkClosedLoop saturates n replicas in one process, with Ed25519 and in
+// real time, by a fixed number of transactions of 256 B in flight. The last
+// batch is filled up with transactions that are no operations; tx/s counts
+// them.
+//
+//perfgate:sizes gate full
+//perfgate:sizes n=1 smoke gate full
+//perfgate:sizes n=4 smoke gate full
+//perfgate:sizes n=7 full
+func BenchmarkClosedLoop(b *testing.B) {
+	for _, n := range []int{1, 4, 7} {
+		b.Run(replicas(n), func(b *testing.B) {
+			c, err := workload.NewClosed(n, seed)
+			check(b, err)
+			for range workload.MinTxs(n) / 2 {
+				check(b, c.Submit())
+			}
+			check(b, c.Drain())
+			before := c.Submitted()
+			for b.Loop() {
+				check(b, c.Submit())
+			}
+			finish(b, c.Drain)
+			txs := c.Submitted() - before
+			check(b, c.Check())
+			check(b, c.Stop())
+			b.ReportMetric(float64(txs)/b.Elapsed().Seconds(), "tx/s")
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(float64(workload.MinTxs(n)), "min-n")
+		})
+	}
+}
+
+// openRate is about half of what BenchmarkClosedLoop/n=4 reaches on the
+// reference machine: 2 cores of a virtual machine, which clients share with the
+// replicas.
+const openRate = 25_000
+
+// openTxsMin make a run that is long enough for a 99th percentile.
+const openTxsMin = 10_000
+
+// BenchmarkOpenLoop hands transactions of 256 B to n replicas in one process at
+// a constant rate, a load of about 50 % of saturation, and measures their
+// latency from the time when they were due. A run lasts as long as its
+// operations take at that rate.
+//
+//perfgate:sizes smoke gate full
+func BenchmarkOpenLoop(b *testing.B) {
+	b.Run(fmt.Sprintf("%s/load=50", replicas(4)), func(b *testing.B) {
+		o, err := workload.NewOpen(4, seed, openRate)
+		check(b, err)
+		o.Begin()
+		for range openTxsMin / 4 {
+			check(b, o.Submit())
+		}
+		check(b, o.Drain())
+		o.Begin()
+		for b.Loop() {
+			check(b, o.Submit())
+		}
+		finish(b, o.Drain)
+		latencies := o.Latencies()
+		check(b, o.Check())
+		check(b, o.Stop())
+		if latencies.Count() != uint64(b.N) {
+			b.Fatalf("%d latencies of %d transactions", latencies.Count(), b.N)
+		}
+		b.ReportMetric(latencies.Quantile(0.50).Seconds(), "p50-latency-sec")
+		b.ReportMetric(latencies.Quantile(0.99).Seconds(), "p99-latency-sec")
+		b.ReportMetric(openTxsMin, "min-n")
+	})
+}
