@@ -126,7 +126,7 @@ func (c *Checkpoint) onSnapshot(s types.Snapshot, out *mir.Out) {
 		panic(fmt.Sprintf("checkpoint: invariant broken: snapshot of epoch %d after %d", s.Epoch, c.snapshots[n-1].Epoch))
 	}
 	digest := types.Digest(sha256.Sum256(s.Data))
-	sig := c.cfg.Crypto.Sign(DomainVote, appendStatement(nil, s.Epoch, digest))
+	sig := c.cfg.Crypto.Sign(DomainVote, Statement(s.Epoch, digest))
 	if len(c.others) > 0 {
 		out.Emit(c.cfg.Net, mir.Send{To: c.others, Dest: c.cfg.Self, Msg: Vote{Epoch: s.Epoch, Digest: digest, Sig: sig}})
 	}
@@ -163,7 +163,7 @@ func (c *Checkpoint) onVote(from types.NodeID, m Vote, out *mir.Out) {
 		}
 		return
 	}
-	if c.cfg.Crypto.Verify(from, DomainVote, appendStatement(nil, m.Epoch, m.Digest), m.Sig) != nil {
+	if c.cfg.Crypto.Verify(from, DomainVote, Statement(m.Epoch, m.Digest), m.Sig) != nil {
 		c.stats.BadSignature++
 		return
 	}
@@ -212,7 +212,7 @@ func (c *Checkpoint) onCertificate(m Certificate, out *mir.Out) {
 		c.stats.Repeated++
 		return
 	}
-	msg := appendStatement(nil, m.Epoch, m.Digest)
+	msg := Statement(m.Epoch, m.Digest)
 	if crypto.VerifyCert(c.cfg.Members, c.cfg.Crypto, DomainVote, msg, m.Sigs, c.cfg.Members.IsQuorum) != nil {
 		c.stats.BadSignature++
 		return

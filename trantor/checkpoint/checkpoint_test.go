@@ -69,7 +69,7 @@ func (b *bench) receive(from types.NodeID, m mir.Message) { b.apply(mir.Received
 // vote is validly signed by from.
 func (b *bench) vote(from types.NodeID, e types.Epoch, data string) Vote {
 	d := types.Digest(sha256.Sum256([]byte(data)))
-	return Vote{Epoch: e, Digest: d, Sig: b.cryptos[from].Sign(DomainVote, appendStatement(nil, e, d))}
+	return Vote{Epoch: e, Digest: d, Sig: b.cryptos[from].Sign(DomainVote, Statement(e, d))}
 }
 
 func (b *bench) certificate(e types.Epoch, data string, ids ...types.NodeID) Certificate {
@@ -123,7 +123,7 @@ checkpoint goes to both modules that asked for it. Two votes for epoch 1 are no 
 		t.Errorf("stable is epoch %d, %q, %v, want 0 with a", got.Epoch, data, ok)
 	}
 	if err := crypto.VerifyCert(quorum.Equal(4), b.cryptos[0], DomainVote,
-		appendStatement(nil, got.Epoch, got.Digest), got.Sigs, quorum.Equal(4).IsQuorum); err != nil {
+		Statement(got.Epoch, got.Digest), got.Sigs, quorum.Equal(4).IsQuorum); err != nil {
 		t.Errorf("the certificate: %v", err)
 	}
 }

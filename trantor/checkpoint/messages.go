@@ -44,7 +44,9 @@ func (m Certificate) AppendWire(dst []byte) []byte {
 	return types.AppendSigs(appendStatement(dst, m.Epoch, m.Digest), m.Sigs)
 }
 
-// appendStatement appends what a vote signs.
+// Statement is what a vote signs.
+func Statement(e types.Epoch, d types.Digest) []byte { return appendStatement(nil, e, d) }
+
 func appendStatement(dst []byte, e types.Epoch, d types.Digest) []byte {
 	return append(binary.LittleEndian.AppendUint64(dst, uint64(e)), d[:]...)
 }
