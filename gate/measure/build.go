@@ -203,7 +203,8 @@ func (p *pkg) hashInputs(moduleDir string, inputs []string) error {
 		return fmt.Errorf("hashing the inputs of %s: %w", p.path, err)
 	}
 	for _, e := range entries {
-		if e.Type().IsRegular() {
+		// In a worktree .git is a file.
+		if e.Type().IsRegular() && e.Name() != ".git" {
 			names = append(names, filepath.Join(p.dir, e.Name()))
 		}
 	}

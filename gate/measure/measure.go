@@ -240,7 +240,8 @@ func (s *session) buildOne(ctx context.Context, side recording.Side, path, overl
 	if p == nil {
 		return nil
 	}
-	out := filepath.Join(s.Scratch, fmt.Sprintf("%s-%d.test", side, i))
+	// The same name on both sides: it is part of the binary's hash.
+	out := filepath.Join(s.Scratch, string(side), fmt.Sprintf("%d.test", i))
 	err := s.Toolchain.build(ctx, side, dir, overlay, out, p)
 	var failed *BuildError
 	if errors.As(err, &failed) && side == recording.Base {

@@ -100,11 +100,11 @@ func (s *session) skipIdentical(base, head *pkg) bool {
 		return false
 	}
 	for _, name := range base.benchmarks {
+		key := recording.Key{Pkg: base.path, Name: name, Procs: 1}
 		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{
-			Key:     recording.Key{Pkg: base.path, Name: name, Procs: 1},
-			Channel: recording.Unchanged,
-			Reason:  "test binary and inputs are byte-identical",
+			Key: key, Channel: recording.Unchanged, Reason: "test binary and inputs are byte-identical",
 		})
+		s.Family = append(s.Family, recording.Test{Key: key, Unit: "sec/op", Channel: recording.Unchanged})
 	}
 	return true
 }
