@@ -38,7 +38,7 @@ var (
 	golden    = "internal/golden"
 	protocol  = []string{"mir", "trantor/types", "trantor/quorum", "trantor/crypto"}
 	modules   = []string{"trantor/mempool", "trantor/availability", "trantor/ordering/iss", "trantor/ordering/pbft", "trantor/checkpoint", "trantor/statetransfer", "trantor/delivery", "trantor/app"}
-	underTest = join(protocol, modules, "mir/sim", "mir/eventlog", "mir/instrument", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "trantor/cluster", "benchsuite/workload")
+	underTest = join(protocol, modules, "mir/sim", "mir/eventlog", "mir/instrument", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "trantor/cluster", "trantor/simtest", "benchsuite/workload")
 	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/compare", "gate/verdict", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report", "gate/suite"}
 )
 
@@ -112,6 +112,8 @@ var rules = Rules{
 		"trantor/replica":       {Imports: join(protocol, modules), Tests: []string{golden, "mir/sim"}},
 		"trantor/server":        {Imports: join(protocol, modules, "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "net", "net/http", "crypto/tls", "google.golang.org/grpc")},
 		"trantor/cluster":       {Imports: join(protocol, modules, "mir/sim", "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "os/exec"), Tests: []string{golden}},
+
+		"trantor/simtest": {Imports: join(protocol, modules, "mir/sim", "trantor/replica"), Tests: []string{golden}},
 
 		"benchsuite":          {Imports: underTest, Tests: underTest},
 		"benchsuite/micro":    {Imports: underTest, Tests: underTest},
