@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,10 @@ func bundle(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: bundle DIR WORD...")
 	}
+	ts.Check(writeBundle(ts.MkAbs(args[0]), args[1:]...))
+}
+
+func writeBundle(dir string, words ...string) error {
 	b := recording.Bundle{Manifest: recording.Manifest{
 		Schema: recording.Schema, Tool: "perfgate v0.1.0", Command: "local", Module: "example.org/shop", Suite: "smoke",
 		Base:       recording.Revision{Ref: "main", Commit: strings.Repeat("1", 40), Tree: strings.Repeat("a", 40)},
@@ -35,7 +40,7 @@ func bundle(ts *testscript.TestScript, neg bool, args []string) {
 		WallSeconds: 12, CPUSeconds: 20,
 	}}
 	ratio, allocs := 1.0, 3.0
-	for _, word := range args[1:] {
+	for _, word := range words {
 		switch {
 		case word == "slower":
 			ratio = 1.2
@@ -49,11 +54,11 @@ func bundle(ts *testscript.TestScript, neg bool, args []string) {
 		case strings.HasPrefix(word, "suite="):
 			b.Manifest.Suite = strings.TrimPrefix(word, "suite=")
 		default:
-			ts.Fatalf("bundle: unknown word %q", word)
+			return fmt.Errorf("bundle: unknown word %q", word)
 		}
 	}
 	b.Samples = samples(ratio, allocs)
-	ts.Check(recording.Write(ts.MkAbs(args[0]), b))
+	return recording.Write(dir, b)
 }
 
 // samples are 60 pairs whose times wobble by up to 1.5 % without any direction,
