@@ -25,6 +25,7 @@ type Result struct {
 	Steps       uint64
 	Deliveries  uint64 // Compared by the checker.
 	ViewChanges uint64
+	Requeued    uint64      // Proposals that lost their slot to the empty one.
 	Epochs      types.Epoch // That the furthest replica ended.
 	TraceHash   uint64
 }
@@ -135,6 +136,7 @@ func (w *world) result() Result {
 	for _, node := range w.replicas {
 		stats := node.Stats()
 		r.ViewChanges += stats.PBFT.ViewChanges
+		r.Requeued += stats.Ordering.Requeued
 		r.Epochs = max(r.Epochs, stats.Epoch)
 	}
 	return r

@@ -103,20 +103,24 @@ func (s *Scenario) drawPartition(rng *rand.Rand) {
 	s.FaultsEnd = max(s.FaultsEnd, p.Heal)
 }
 
-// drawFaulty makes up to f replicas crash or, in another run, Byzantine. Both
-// at once may leave a correct replica behind what the others have collected,
-// and only state transfer would help it.
+// drawFaulty makes up to f replicas crash or, in another run, exactly f
+// Byzantine. Byzantine replicas sign no checkpoint, so exactly f of them let no
+// checkpoint become stable before the last correct replica is there. With fewer,
+// or with crashes beside them, a correct replica may be left behind what the
+// others have collected, and only state transfer would help it.
 func (s *Scenario) drawFaulty(rng *rand.Rand) {
 	f := int(quorum.Equal(s.N).FaultyMax())
-	byzantine := rng.IntN(3) == 0
-	for _, id := range rng.Perm(s.N)[:rng.IntN(f+1)] {
-		if byzantine {
+	faulty := rng.Perm(s.N)[:f]
+	if rng.IntN(3) == 0 {
+		for _, id := range faulty {
 			s.Byzantine = append(s.Byzantine, types.NodeID(id))
-		} else {
-			s.Crashes = append(s.Crashes, Crash{Node: types.NodeID(id), At: upTo(rng, loadEnd)})
 		}
+		slices.Sort(s.Byzantine)
+		return
 	}
-	slices.Sort(s.Byzantine)
+	for _, id := range faulty[:rng.IntN(f+1)] {
+		s.Crashes = append(s.Crashes, Crash{Node: types.NodeID(id), At: upTo(rng, loadEnd)})
+	}
 }
 
 // drawLoad gives each client its numbers in a random order, so that windows are

@@ -33,6 +33,7 @@ func (t *totals) add(s Scenario, r Result) {
 	t.Steps += r.Steps
 	t.Deliveries += r.Deliveries
 	t.ViewChanges += r.ViewChanges
+	t.Requeued += r.Requeued
 	t.Epochs += r.Epochs
 }
 
@@ -55,9 +56,9 @@ func TestSweep(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d seeds: %d steps, %d deliveries checked, %d view changes, %d epochs; %d crashes, %d Byzantine replicas, %d partitions",
-		sum.seeds, sum.Steps, sum.Deliveries, sum.ViewChanges, sum.Epochs, sum.crashes, sum.byzantine, sum.partitions)
-	if *oneSeed < 0 && (sum.Deliveries == 0 || sum.ViewChanges == 0 || sum.crashes == 0 || sum.byzantine == 0) {
+	t.Logf("%d seeds: %d steps, %d deliveries checked, %d view changes, %d proposals requeued, %d epochs; %d crashes, %d Byzantine replicas, %d partitions",
+		sum.seeds, sum.Steps, sum.Deliveries, sum.ViewChanges, sum.Requeued, sum.Epochs, sum.crashes, sum.byzantine, sum.partitions)
+	if *oneSeed < 0 && (sum.Deliveries == 0 || sum.ViewChanges == 0 || sum.Requeued == 0 || sum.crashes == 0 || sum.byzantine == 0) {
 		t.Error("the sweep shows nothing: some fault or effect never occurred")
 	}
 }
