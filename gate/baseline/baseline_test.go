@@ -26,7 +26,7 @@ func bundle(c, class string) recording.Bundle {
 		Machine:   recording.Machine{ClassID: class, Class: map[string]string{"goos": "linux", "cores": "2"}},
 		Units:     map[string]recording.Unit{"msgs/op": {Better: "lower", Assume: "exact"}},
 		Benchmarks: []recording.Benchmark{
-			{Key: addKey, Channel: recording.CoRun, Reason: "CPU-bound", N: 100, ExactN: 50, Cap: 80}},
+			{Key: addKey, Channel: recording.CoRun, Reason: "CPU-bound", N: 100, ExactN: 50}},
 		Family: []recording.Test{
 			{Key: addKey, Unit: "allocs/op", Channel: recording.Exact},
 			{Key: addKey, Unit: "msgs/op", Channel: recording.Exact},
@@ -362,6 +362,9 @@ func TestReferenceNamesTheBaselineOrSaysWhyThereIsNone(t *testing.T) {
 	ref, err := Reference(root, "baselines", bundle("2", "c0ffee"))
 	if err != nil || ref.Path != "" || !strings.Contains(ref.Why, "baselines holds none of suite smoke") {
 		t.Errorf("reference %+v, %v", ref, err)
+	}
+	if ref, err = Reference(root, "", bundle("2", "c0ffee")); err != nil || ref.Path != "" || ref.Why == "" {
+		t.Errorf("without a folder: reference %+v, %v", ref, err)
 	}
 	dir := record(t, root, source("1", "c0ffee"))
 	ref, err = Reference(root, "baselines", bundle("2", "c0ffee"))

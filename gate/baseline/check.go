@@ -59,9 +59,12 @@ func compareTests(ka recording.Key, ua string, kb recording.Key, ub string) int 
 
 // Reference compares a bundle's head side with the baseline stored below root
 // for its suite and machine class. Shown is root as a person knows it: relative
-// to the module, with slashes. The error says that a baseline is there and broken.
+// to the module, with slashes; empty where none is configured. The error says that a baseline is there and broken.
 func Reference(root, shown string, bundle recording.Bundle) (*recording.BaselineRef, error) {
 	m := &bundle.Manifest
+	if shown == "" {
+		return &recording.BaselineRef{Why: "perfgate.yml names no folder of baselines"}, nil
+	}
 	b, sameClass, err := Find(root, m.Suite, m.Machine.ClassID)
 	if err != nil {
 		return nil, err

@@ -110,6 +110,7 @@ func examples() []example {
 		{"inconclusive", "The budget ended early: one row is shown because policy requires it, the\nother is folded with the slowdown that was not excluded.", inconclusive()},
 		{"aa-baseline", "Base and head are the same source: the verdict is \"unchanged\", the stored\nbaseline differs in one exact metric, and the next thing to try is named.", sameTree()},
 		{"no-baseline", "There is no stored baseline, and the report says why.", noBaseline()},
+		{"not-stored", "The bundle could not be written: the report says so, and offers no replay.", notStored()},
 		{"hostile", "Names, refs and details that try to leave their place: escape sequences,\nbidi overrides, zero-width characters, line breaks, pipes with and without\na backslash, backticks, HTML, a marker, mentions, an invalid byte.", hostile()},
 		{"one-core", "A machine with one core: the wall channel is missing, and the notes say so.", oneCore()},
 	}
@@ -192,6 +193,12 @@ func sameTree() Input {
 func noBaseline() Input {
 	in := input(verdict.SuiteNoChange, verdict.ExitPass, timed(key("cart", "Add"), 1.2e-6, .001, .012, verdict.Pass))
 	in.Manifest.Baseline = &recording.BaselineRef{Why: "baselines/smoke holds none; record one with `perfgate baseline record`"}
+	return in
+}
+
+func notStored() Input {
+	in := input(verdict.SuiteNotMeasured, verdict.ExitNotMeasured, timed(key("cart", "Add"), 1.2e-6, .001, .012, verdict.Pass))
+	in.Hash = ""
 	return in
 }
 

@@ -25,7 +25,7 @@ type Input struct {
 	Manifest recording.Manifest
 	Verdict  verdict.Verdict
 	// Path is where the bundle is, as a person would type it, and Hash its
-	// identity (recording.Hash).
+	// identity (recording.Hash), empty where it could not be stored.
 	Path, Hash string
 	Options    Options
 }

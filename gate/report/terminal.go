@@ -264,20 +264,32 @@ func (t *terminal) method() {
 		t.line("method   %s", effort)
 	}
 	t.line("cost     %s", t.cost())
-	t.line("bundle   %s (sha256 %s)", visible(t.Path), shortHash(t.Hash))
+	if t.stored() {
+		t.line("bundle   %s (sha256 %s)", visible(t.Path), shortHash(t.Hash))
+	} else {
+		t.line("bundle   not stored, so this report cannot be replayed")
+	}
 }
+
+// stored: the bundle could be written, and has a hash.
+func (t *terminal) stored() bool { return t.Hash != "" }
 
 // next says which commands a reader is likely to want now.
 func (t *terminal) next() {
 	type step struct{ command, why string }
 	var steps []step
 	bundle := shellWord(t.Path)
-	if !t.Options.All && len(t.pick(true)) > len(t.pick(false)) {
+	if t.stored() && !t.Options.All && len(t.pick(true)) > len(t.pick(false)) {
 		steps = append(steps, step{"perfgate replay --all " + bundle, "every row"})
 	}
-	steps = append(steps, step{"perfgate replay " + bundle, "this report again, from the bundle"})
+	if t.stored() {
+		steps = append(steps, step{"perfgate replay " + bundle, "this report again, from the bundle"})
+	}
 	if t.Manifest.AA {
 		steps = append(steps, step{"perfgate local --base HEAD~1", "compare with the commit before"})
+	}
+	if len(steps) == 0 {
+		return
 	}
 	width := 0
 	for _, s := range steps {
