@@ -24,7 +24,7 @@ func newVirtual(b *testing.B, n int) *workload.Virtual {
 		N: n, Seed: seed, Params: workload.FixedParams(n), Latency: latency(), Rate: virtualRate,
 	})
 	check(b, err)
-	submit(b, v, workload.MinTxs(n)/2)
+	submit(b, v, workload.WarmTxs)
 	check(b, v.Drain())
 	v.Reset()
 	return v
@@ -85,7 +85,7 @@ const viewTimeout = 500 * time.Millisecond
 // BenchmarkCrash crashes one of n leaders under load, in seeded virtual time.
 // sim-recovery-sec is the time from the crash until the others have delivered
 // all that was submitted to them before and in the 100 ms after. An operation
-// is a whole run of 4 epochs.
+// is a whole run of 14,096 transactions.
 //
 //perfgate:sizes gate full
 func BenchmarkCrash(b *testing.B) {
@@ -112,7 +112,7 @@ func crash(b *testing.B, n int) time.Duration {
 	}
 	v, err := workload.NewVirtual(cfg)
 	check(b, err)
-	submit(b, v, workload.MinTxs(n)/2)
+	submit(b, v, workload.WarmTxs)
 	v.Crash(0)
 	crashed := v.Now()
 	submit(b, v, virtualRate/10)

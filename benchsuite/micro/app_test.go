@@ -22,8 +22,8 @@ func commands(op app.Op, count int) []types.Tx {
 	return txs
 }
 
-// store is a key-value store that holds count keys.
-func store(count int) *app.KV {
+// storeOfKeys is a key-value store that holds count keys.
+func storeOfKeys(count int) *app.KV {
 	kv := app.NewKV()
 	for _, tx := range commands(app.Put, count) {
 		kv.Apply(tx)
@@ -43,7 +43,7 @@ func BenchmarkKV(b *testing.B) {
 		op   app.Op
 	}{{"put", app.Put}, {"get", app.Get}} {
 		b.Run("op="+op.name, func(b *testing.B) {
-			kv, txs, next := store(count), commands(op.op, count), 0
+			kv, txs, next := storeOfKeys(count), commands(op.op, count), 0
 			var result []byte
 			for b.Loop() {
 				result = kv.Apply(txs[next])
@@ -66,7 +66,7 @@ func BenchmarkKV(b *testing.B) {
 func BenchmarkKVSnapshot(b *testing.B) {
 	for _, count := range []int{1000, 10000} {
 		b.Run(fmt.Sprintf("keys=%d", count), func(b *testing.B) {
-			kv := store(count)
+			kv := storeOfKeys(count)
 			var snapshot []byte
 			for b.Loop() {
 				snapshot = kv.Snapshot()

@@ -24,9 +24,9 @@ func storeOf(node, n int) *availability.Availability {
 	})
 }
 
-// used tells a store that a batch is delivered and, at the end of an epoch,
+// markUsed tells a store that a batch is delivered and, at the end of an epoch,
 // that the epoch's checkpoint is stable.
-func used(no types.BatchNo, creator types.NodeID, d types.Digest, tell func(mir.Body)) {
+func markUsed(no types.BatchNo, creator types.NodeID, d types.Digest, tell func(mir.Body)) {
 	epoch := types.Epoch(no / batchesPerEpoch)
 	tell(types.BatchUsed{Batch: d, Epoch: epoch, Creator: creator, No: no})
 	if no%batchesPerEpoch == batchesPerEpoch-1 {
@@ -50,7 +50,7 @@ func BenchmarkStore(b *testing.B) {
 			next, acks := types.BatchNo(0), 0
 			one := func() {
 				acks += out.apply(store, mir.Event{To: self, Body: mir.Received{From: 1, Msg: availability.Batch{No: next, Data: data}}})
-				used(next, 1, d, tell)
+				markUsed(next, 1, d, tell)
 				next++
 			}
 			for range 8 * batchesPerEpoch {
@@ -92,7 +92,7 @@ func BenchmarkCertify(b *testing.B) {
 			one := func() {
 				g.input(0, batch)
 				g.run()
-				used(cert.No, 0, cert.Batch, func(body mir.Body) {
+				markUsed(cert.No, 0, cert.Batch, func(body mir.Body) {
 					for i := range nodes {
 						g.input(i, mir.Event{To: self, Body: body})
 					}
@@ -159,10 +159,10 @@ func BenchmarkRetrieve(b *testing.B) {
 		// The holder's acknowledgement goes nowhere: its creator does not run.
 		out.apply(holding, mir.Event{To: self, Body: mir.Received{From: 1, Msg: availability.Batch{No: next, Data: data}}})
 		g.input(0, mir.Event{To: self, Body: types.NeedBatch{Cert: types.Certificate{
-			Creator: 1, No: next, Batch: d, Sigs: retrieveSigs,
+			Creator: 1, No: next, Batch: d, Sigs: holderSigs,
 		}}})
 		g.run()
-		used(next, 1, d, func(body mir.Body) {
+		markUsed(next, 1, d, func(body mir.Body) {
 			g.input(0, mir.Event{To: self, Body: body})
 			g.input(2, mir.Event{To: self, Body: body})
 		})
@@ -178,5 +178,5 @@ func BenchmarkRetrieve(b *testing.B) {
 	want(b, "bytes delivered", delivered, b.N*len(data))
 }
 
-// retrieveSigs name the one replica that is asked.
-var retrieveSigs = []types.Signature{{Signer: 2}}
+// holderSigs name the one replica that is asked.
+var holderSigs = []types.Signature{{Signer: 2}}

@@ -10,10 +10,10 @@ import (
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
-// log is a delivery module with the log that feeds it: one batch for each
+// feed is a delivery module with the log that feeds it: one batch for each
 // position, of one client's transactions, which is always the same bytes except
 // for the transactions' numbers.
-type log struct {
+type feed struct {
 	*group
 	delivery *delivery.Delivery
 	data     []byte
@@ -23,8 +23,8 @@ type log struct {
 	delivered, dropped int
 }
 
-func newLog(application app.Application, batch []types.Tx) *log {
-	l := &log{data: types.EncodeBatch(batch), txs: uint64(len(batch))}
+func newFeed(application app.Application, batch []types.Tx) *feed {
+	l := &feed{data: types.EncodeBatch(batch), txs: uint64(len(batch))}
 	l.delivery = delivery.New(delivery.Config{
 		Self: self, Mempool: mempoolModule, Availability: availabilityModule, Checkpoint: checkpointModule, Results: resultsModule,
 		App: application, Replicas: 4, ClientWindow: 4096, BatchWindow: 256, ClientsMax: 1024,
@@ -45,7 +45,7 @@ func newLog(application app.Application, batch []types.Tx) *log {
 
 // position orders the batch once more. Its digest is never looked at: whoever
 // stores batches has checked it.
-func (l *log) position(certs []types.Certificate) {
+func (l *feed) position(certs []types.Certificate) {
 	certs[0] = types.Certificate{Creator: 1, No: types.BatchNo(l.next), Batch: digest(uint64(l.next))}
 	l.input(0, mir.Event{To: self, Body: types.Ordered{Seq: l.next, Proposal: types.Proposal{Certs: certs}}})
 	l.next++
@@ -59,7 +59,7 @@ func (l *log) position(certs []types.Certificate) {
 func BenchmarkDeliver(b *testing.B) {
 	for _, txs := range []int{128, 1024} {
 		b.Run(fmt.Sprintf("txs=%d", txs), func(b *testing.B) {
-			l, certs := newLog(&app.Chain{}, transactions(txs, 1)), make([]types.Certificate, 1)
+			l, certs := newFeed(&app.Chain{}, transactions(txs, 1)), make([]types.Certificate, 1)
 			one := func() {
 				renumber(l.data, uint64(l.next)*l.txs)
 				l.position(certs)
@@ -84,7 +84,7 @@ func BenchmarkDeliver(b *testing.B) {
 func BenchmarkDedup(b *testing.B) {
 	b.Run("txs=128", func(b *testing.B) {
 		const txs = 128
-		l, certs := newLog(&app.Chain{}, transactions(txs, 32)), make([]types.Certificate, 1)
+		l, certs := newFeed(&app.Chain{}, transactions(txs, 32)), make([]types.Certificate, 1)
 		for range 8 {
 			l.position(certs)
 		}
@@ -103,7 +103,7 @@ func BenchmarkDedup(b *testing.B) {
 func BenchmarkDeliverySnapshot(b *testing.B) {
 	b.Run("clients=1000", func(b *testing.B) {
 		const clients = 1000
-		l, certs := newLog(&app.Chain{}, transactions(clients, clients)), make([]types.Certificate, 1)
+		l, certs := newFeed(&app.Chain{}, transactions(clients, clients)), make([]types.Certificate, 1)
 		l.position(certs)
 		want(b, "transactions delivered", l.delivered, clients)
 		sink, bytes, epoch := l.sink, 0, types.Epoch(0)

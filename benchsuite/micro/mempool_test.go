@@ -20,9 +20,9 @@ func mempoolOf(txs int) *mempool.Mempool {
 	})
 }
 
-// client is a stream of new transactions of clients in turn, and the mempool's
+// submitter is a stream of new transactions of clients in turn, and the mempool's
 // events about them.
-type client struct {
+type submitter struct {
 	discard
 	pool    *mempool.Mempool
 	payload []byte
@@ -32,13 +32,13 @@ type client struct {
 	batches int
 }
 
-func newClient(pool *mempool.Mempool, clients, txs int) *client {
-	return &client{pool: pool, payload: pattern(payloadBytes), clients: uint64(clients), ids: make([]types.TxID, 0, txs)}
+func newSubmitter(pool *mempool.Mempool, clients, txs int) *submitter {
+	return &submitter{pool: pool, payload: pattern(payloadBytes), clients: uint64(clients), ids: make([]types.TxID, 0, txs)}
 }
 
 // submit hands the next transaction to the mempool. A batch that this closes is
 // delivered at once.
-func (c *client) submit() {
+func (c *submitter) submit() {
 	id := types.TxID{Client: types.ClientID(c.next % c.clients), No: types.TxNo(c.next / c.clients)}
 	c.next++
 	c.ids = append(c.ids, id)
@@ -48,7 +48,7 @@ func (c *client) submit() {
 	}
 }
 
-func (c *client) delivered() {
+func (c *submitter) delivered() {
 	if _, ok := c.last().Body.(types.NewBatch); ok {
 		c.batches++
 	}
@@ -66,7 +66,7 @@ func (c *client) delivered() {
 func BenchmarkSubmit(b *testing.B) {
 	const txs = 128
 	b.Run("state=fresh", func(b *testing.B) {
-		c := newClient(mempoolOf(txs), 32, txs)
+		c := newSubmitter(mempoolOf(txs), 32, txs)
 		for range 64 * txs {
 			c.submit()
 		}
@@ -77,7 +77,7 @@ func BenchmarkSubmit(b *testing.B) {
 		want(b, "batches", c.batches, b.N/txs)
 	})
 	b.Run("state=duplicate", func(b *testing.B) {
-		c := newClient(mempoolOf(txs), 32, txs)
+		c := newSubmitter(mempoolOf(txs), 32, txs)
 		for range txs / 2 {
 			c.submit()
 		}
@@ -85,11 +85,11 @@ func BenchmarkSubmit(b *testing.B) {
 		refused(b, c.pool, again, mempool.ErrDuplicate)
 	})
 	b.Run("state=full", func(b *testing.B) {
-		c := newClient(mempoolOf(types.MaxBatchTxs), 32, types.MaxBatchTxs)
+		c := newSubmitter(mempoolOf(types.MaxBatchTxs), 32, types.MaxBatchTxs)
 		for range types.MaxBatchBytes / encodedTxBytes {
 			c.submit()
 		}
-		fresh := types.TxID{Client: 0, No: types.TxNo(len(c.ids))}
+		fresh := types.TxID{Client: types.ClientID(c.next % c.clients), No: types.TxNo(c.next / c.clients)}
 		refused(b, c.pool, mir.Event{To: self, Body: types.Submit{Tx: types.Tx{TxID: fresh, Payload: c.payload}}}, mempool.ErrFull)
 	})
 }
@@ -115,7 +115,7 @@ func refused(b *testing.B, pool *mempool.Mempool, ev mir.Event, reason error) {
 func BenchmarkMakeBatch(b *testing.B) {
 	for _, txs := range []int{128, 1024} {
 		b.Run(fmt.Sprintf("txs=%d", txs), func(b *testing.B) {
-			c := newClient(mempoolOf(txs), 1, txs)
+			c := newSubmitter(mempoolOf(txs), 1, txs)
 			for range 16 * txs {
 				c.submit()
 			}

@@ -154,7 +154,7 @@ func BenchmarkInject(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		stop := start(b, node)
+		stop := startNode(b, node)
 		all := make([]mir.Event, events)
 		for i := range all {
 			all[i] = mir.Event{To: id, Body: ping{}}
@@ -170,8 +170,8 @@ func BenchmarkInject(b *testing.B) {
 	})
 }
 
-// start runs a node until the function that it returns is called.
-func start(b *testing.B, node *mir.Node) (stop func()) {
+// startNode runs a node until the function that it returns is called.
+func startNode(b *testing.B, node *mir.Node) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- node.Run(ctx) }()
@@ -215,7 +215,7 @@ func benchmarkInproc(b *testing.B, bytes int) {
 		}
 		out.Emit(net, mir.Send{To: []mir.NodeID{0}, Dest: ev.To, Msg: availability.Batch{}})
 	})
-	stopThere, stopBack := start(b, there), start(b, back)
+	stopThere, stopBack := startNode(b, there), startNode(b, back)
 	// Module 1 is the network, module 2 the one under it.
 	request := mir.Event{To: 2, Body: mir.Send{To: []mir.NodeID{1}, Dest: 2, Msg: availability.Batch{Data: pattern(bytes)}}}
 	for b.Loop() {

@@ -88,7 +88,7 @@ func BenchmarkAgree(b *testing.B) {
 	for _, n := range []int{4, 16, 64} {
 		b.Run(replicas(n), func(b *testing.B) {
 			a, next := newAgreement(n), 0
-			value := proposal(1)
+			value := sampleProposal(1)
 			one := func() {
 				if next == slotsPerSegment {
 					a.renew()
@@ -122,7 +122,7 @@ func BenchmarkViewChange(b *testing.B) {
 	for _, n := range []int{4, 16} {
 		b.Run(replicas(n), func(b *testing.B) {
 			a := newAgreement(n)
-			value := proposal(1)
+			value := sampleProposal(1)
 			for b.Loop() {
 				a.renew()
 				for _, seq := range a.segment.Slots[:slotsPerSegment/2] {
@@ -169,7 +169,7 @@ func benchmarkEpoch(b *testing.B, n int) {
 			ended++
 		}
 	})
-	cert, epoch := proposal(1).Certs[0], types.Epoch(0)
+	cert, epoch := sampleProposal(1).Certs[0], types.Epoch(0)
 	one := func() {
 		for range slotsPerSegment {
 			for i := range n {

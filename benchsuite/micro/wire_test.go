@@ -13,8 +13,8 @@ import (
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
-// codec knows all messages.
-func codec() *types.Codec {
+// newCodec knows all messages.
+func newCodec() *types.Codec {
 	c := &types.Codec{}
 	availability.RegisterMessages(c)
 	pbft.RegisterMessages(c)
@@ -23,8 +23,8 @@ func codec() *types.Codec {
 	return c
 }
 
-// sigs are signatures of the first count replicas.
-func sigs(count int) []types.Signature {
+// sampleSigs are signatures of the first count replicas.
+func sampleSigs(count int) []types.Signature {
 	out := make([]types.Signature, count)
 	for i := range out {
 		out[i] = types.Signature{Signer: types.NodeID(i), Sig: pattern(types.SignatureBytes)}
@@ -32,27 +32,27 @@ func sigs(count int) []types.Signature {
 	return out
 }
 
-// proposal holds count certificates as they are at n = 4: of f+1 signatures.
-func proposal(count int) types.Proposal {
+// sampleProposal holds count certificates as they are at n = 4: of f+1 signatures.
+func sampleProposal(count int) types.Proposal {
 	p := types.Proposal{Certs: make([]types.Certificate, count)}
 	for i := range p.Certs {
-		p.Certs[i] = types.Certificate{Creator: 1, No: types.BatchNo(i), Batch: digest(uint64(i)), Sigs: sigs(2)}
+		p.Certs[i] = types.Certificate{Creator: 1, No: types.BatchNo(i), Batch: digest(uint64(i)), Sigs: sampleSigs(2)}
 	}
 	return p
 }
 
-// viewChange is that of a replica which has prepared 8 slots of 16, at n = 4.
-func viewChange() pbft.ViewChange {
+// sampleViewChange is that of a replica which has prepared 8 slots of 16, at n = 4.
+func sampleViewChange() pbft.ViewChange {
 	m := pbft.ViewChange{View: 1, Sig: pattern(types.SignatureBytes)}
 	for i := range 8 {
 		m.Undecided = append(m.Undecided, types.SeqNr(2*i), types.SeqNr(2*i+1))
-		m.Prepared = append(m.Prepared, pbft.Prepared{Seq: types.SeqNr(i), Proposal: proposal(1), Sigs: sigs(3)})
+		m.Prepared = append(m.Prepared, pbft.Prepared{Seq: types.SeqNr(i), Proposal: sampleProposal(1), Sigs: sampleSigs(3)})
 	}
 	return m
 }
 
-// messages are one of each type, as they are at n = 4 under load.
-func messages() []struct {
+// sampleMessages are one of each type, as they are at n = 4 under load.
+func sampleMessages() []struct {
 	name string
 	msg  mir.Message
 } {
@@ -60,7 +60,7 @@ func messages() []struct {
 	batch := types.EncodeBatch(transactions(128, 32))
 	newView := pbft.NewView{View: 1}
 	for i := range 3 {
-		newView.Changes = append(newView.Changes, pbft.SignedChange{Signer: types.NodeID(i), ViewChange: viewChange()})
+		newView.Changes = append(newView.Changes, pbft.SignedChange{Signer: types.NodeID(i), ViewChange: sampleViewChange()})
 	}
 	return []struct {
 		name string
@@ -70,15 +70,15 @@ func messages() []struct {
 		{"ack", availability.Ack{No: 9, Batch: digest(9), Sig: sig}},
 		{"request", availability.Request{ID: id}},
 		{"response", availability.Response{ID: id, Data: batch}},
-		{"pre-prepare", pbft.PrePrepare{Seq: 9, Proposal: proposal(4), Sig: sig}},
+		{"pre-prepare", pbft.PrePrepare{Seq: 9, Proposal: sampleProposal(4), Sig: sig}},
 		{"prepare", pbft.Prepare{View: 1, Seq: 9, Digest: digest(9), Sig: sig}},
 		{"commit", pbft.Commit{View: 1, Seq: 9, Digest: digest(9)}},
-		{"view-change", viewChange()},
+		{"view-change", sampleViewChange()},
 		{"new-view", newView},
-		{"decision", pbft.Decision{Seq: 9, Proposal: proposal(4)}},
+		{"decision", pbft.Decision{Seq: 9, Proposal: sampleProposal(4)}},
 		{"finish-epoch", iss.FinishEpoch{Epoch: 9}},
 		{"checkpoint-vote", checkpoint.Vote{Epoch: 9, Digest: digest(9), Sig: sig}},
-		{"checkpoint-certificate", checkpoint.Certificate{Epoch: 9, Digest: digest(9), Sigs: sigs(3)}},
+		{"checkpoint-certificate", checkpoint.Certificate{Epoch: 9, Digest: digest(9), Sigs: sampleSigs(3)}},
 	}
 }
 
@@ -88,9 +88,9 @@ func messages() []struct {
 //perfgate:sizes gate full
 //perfgate:sizes message=pre-prepare smoke gate full
 func BenchmarkEncode(b *testing.B) {
-	for _, m := range messages() {
+	for _, m := range sampleMessages() {
 		b.Run("message="+m.name, func(b *testing.B) {
-			c := codec()
+			c := newCodec()
 			wire, err := c.Encode(nil, m.msg)
 			if err != nil {
 				b.Fatal(err)
@@ -114,9 +114,9 @@ func BenchmarkEncode(b *testing.B) {
 //perfgate:sizes message=batch smoke gate full
 //perfgate:sizes message=pre-prepare smoke gate full
 func BenchmarkDecode(b *testing.B) {
-	for _, m := range messages() {
+	for _, m := range sampleMessages() {
 		b.Run("message="+m.name, func(b *testing.B) {
-			c := codec()
+			c := newCodec()
 			wire, err := c.Encode(nil, m.msg)
 			if err != nil {
 				b.Fatal(err)

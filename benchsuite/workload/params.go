@@ -13,6 +13,9 @@ const (
 	BatchTxs     = 128 // transactions in a batch
 )
 
+// WarmTxs are submitted before a run is measured: 32 batches.
+const WarmTxs = 32 * BatchTxs
+
 // slotsPerLeader is how many slots of an epoch each replica leads where epochs
 // are short.
 const slotsPerLeader = 8
