@@ -31,7 +31,7 @@ func writeBundle(dir string, words ...string) error {
 		Machine: recording.Machine{ClassID: "c0ffee", Class: map[string]string{"cores": "2", "cpu": "Example CPU", "goos": "linux", "goarch": "amd64"}},
 		Units:   map[string]recording.Unit{"msgs/op": {Better: "lower", Assume: "exact"}},
 		Benchmarks: []recording.Benchmark{
-			{Key: addKey, Channel: recording.CoRun, Reason: "CPU-bound", N: 1000, ExactN: 1000, Cap: 80}},
+			{Key: addKey, Channel: recording.CoRun, Reason: "CPU-bound", N: 1000, ExactN: 1000}},
 		Family: []recording.Test{
 			{Key: addKey, Unit: "allocs/op", Channel: recording.Exact},
 			{Key: addKey, Unit: "msgs/op", Channel: recording.Exact},

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -46,8 +48,28 @@ func TestScript(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "bundle": bundle},
+		Condition: condition,
+		Cmds:      map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "bundle": bundle},
 	})
+}
+
+// condition knows what a script may need of the machine. Where everything is
+// required to be there, its absence is an error and no reason to skip.
+func condition(name string) (bool, error) {
+	var have bool
+	switch name {
+	case "mount":
+		have = os.Getuid() == 0
+	case "taskset":
+		_, err := exec.LookPath("taskset")
+		have = err == nil
+	default:
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	if !have && os.Getenv("REQUIRE_ALL") != "" {
+		return false, fmt.Errorf("REQUIRE_ALL is set and this machine has no %s", name)
+	}
+	return have, nil
 }
 
 // exits runs a command and asserts its exit code: exits CODE COMMAND ARG...

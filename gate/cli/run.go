@@ -61,7 +61,7 @@ func (r *run) cleanUp() {
 
 func (r *run) do(ctx context.Context) error {
 	r.started = time.Now()
-	steps := []func(context.Context) error{r.open, r.resolve, r.checkOut, r.configure, r.prepare}
+	steps := []func(context.Context) error{r.open, r.resolve, r.checkOut, r.configure, r.prepare, r.readBaseline}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -225,7 +225,9 @@ func (r *run) chooseSuite() error {
 		if name != "" {
 			return errors.New("--pkg and --suite exclude each other: a suite names its own packages")
 		}
-		r.suite = config.Suite{Packages: r.flags.packages}
+		for _, pattern := range r.flags.packages {
+			r.suite.Packages = append(r.suite.Packages, r.fromModule(pattern))
+		}
 		return nil
 	}
 	if name == "" {
@@ -241,6 +243,23 @@ func (r *run) chooseSuite() error {
 	}
 	r.suite, r.manifest.Suite = chosen, name
 	return nil
+}
+
+// fromModule turns a package pattern relative to the working folder into one
+// relative to the module, which is where both sides are built.
+func (r *run) fromModule(pattern string) string {
+	if pattern != "." && pattern != ".." && !strings.HasPrefix(pattern, "./") && !strings.HasPrefix(pattern, "../") {
+		return pattern
+	}
+	dir, err := filepath.EvalSymlinks(r.env.Dir)
+	if err != nil {
+		return pattern
+	}
+	rel, err := filepath.Rel(filepath.Join(r.repo.Top, r.repo.Module), dir)
+	if err != nil {
+		return pattern
+	}
+	return "./" + path.Join(filepath.ToSlash(rel), pattern)
 }
 
 // prepare fills in what the measuring needs.
@@ -262,7 +281,7 @@ func (r *run) prepare(context.Context) error {
 		Redefined: r.redefined,
 		Report:    r.progress.show, Scratch: scratch,
 		NewStopper: func(family []recording.Test, units map[string]recording.Unit) (measure.Stopper, error) {
-			return stopper{verdict.NewTracker(family, units, r.manifest.Policy, nil)}, nil
+			return stopper{verdict.NewTracker(family, units, r.manifest.Policy)}, nil
 		},
 	}
 	budget := r.flags.budget
@@ -382,20 +401,54 @@ func (r *run) conclude(result measure.Result) error {
 
 func round(seconds float64) float64 { return float64(int(seconds*10+0.5)) / 10 }
 
+// readBaseline takes over the iterations at which the stored baseline counted
+// exactly: totals can only be compared at the same number.
+func (r *run) readBaseline(ctx context.Context) error {
+	if strings.Contains(r.cfg.Baseline, "://") {
+		r.warn("baseline %s: only folders can be read", r.cfg.Baseline)
+		r.cfg.Baseline = ""
+	}
+	if r.manifest.Suite == "" || r.cfg.Baseline == "" {
+		return nil
+	}
+	stored, _, err := baseline.Find(r.baselineRoot(), r.manifest.Suite, r.manifest.Machine.ClassID)
+	if err != nil {
+		return brokenBaseline(err)
+	}
+	if stored == nil {
+		return nil
+	}
+	if !r.repo.IsAncestor(ctx, stored.Manifest.Commit, r.manifest.Base.Commit) {
+		r.warn("the stored baseline was measured at %.7s, which is no ancestor of the base side that this clone knows; `git fetch --unshallow` brings a shallow clone's history",
+			stored.Manifest.Commit)
+	}
+	r.measure.ExactN = map[recording.Key]int{}
+	for _, p := range stored.Plan {
+		key := p.Key
+		key.Procs = 1 // exact runs use one core whatever the timed ones use
+		r.measure.ExactN[key] = p.ExactN
+	}
+	return nil
+}
+
+// baselineRoot is read from the base side, like all policy.
+func (r *run) baselineRoot() string {
+	return filepath.Join(r.baseDir, filepath.FromSlash(r.cfg.Baseline))
+}
+
+func brokenBaseline(err error) error {
+	return fmt.Errorf("stored baseline: %w; restore it from git, or remove its folder and record it anew with `perfgate baseline record`", err)
+}
+
 // compareBaseline looks the head side's exact metrics up in the stored
-// baseline, which is read from the base side like all policy.
+// baseline.
 func (r *run) compareBaseline(bundle *recording.Bundle) error {
 	if bundle.Manifest.Suite == "" {
 		return nil
 	}
-	dir := r.cfg.Baseline
-	if strings.Contains(dir, "://") {
-		r.warn("baseline %s: only folders can be read", dir)
-		return nil
-	}
-	ref, err := baseline.Reference(filepath.Join(r.baseDir, filepath.FromSlash(dir)), dir, *bundle)
+	ref, err := baseline.Reference(r.baselineRoot(), r.cfg.Baseline, *bundle)
 	if err != nil {
-		return fmt.Errorf("stored baseline: %w; restore it, or record it again with `perfgate baseline record`", err)
+		return brokenBaseline(err)
 	}
 	bundle.Manifest.Baseline = ref
 	return nil

@@ -199,8 +199,14 @@ const (
 )
 
 // bytesTolerance is the change of B/op, up or down, that is none: the runtime's
-// own size classes and buffers move totals by a few bytes per process.
-const bytesTolerance = 0.005
+// own size classes and buffers move totals by a few bytes per process. Less than
+// one byte per op, or one object in a hundred ops, is none either: it is set-up
+// within the timed part, or the runtime's own.
+const (
+	bytesTolerance     = 0.005 // of the smaller value
+	bytesToleranceFlat = 1.0   // B/op
+	allocsTolerance    = 0.01  // allocs/op
+)
 
 // compareExact fills in the exact channel's finding.
 func (c *Change) compareExact(samples []recording.Sample) {
@@ -275,12 +281,18 @@ func ExactOf(unit, better string, base, head []float64) *ExactResult {
 }
 
 // Tolerable reports whether two exact values differ by no more than the unit
-// allows: half a percent, in either direction, of B/op.
+// allows: half a percent or less than a byte of B/op, less than a hundredth of
+// an object of allocs/op, and nothing of any other unit.
 func Tolerable(unit string, a, b float64) bool {
-	if a == b {
+	switch {
+	case a == b:
 		return true
+	case unit == "B/op":
+		return math.Abs(a-b) < bytesToleranceFlat || math.Abs(a-b) <= bytesTolerance*min(a, b)
+	case unit == "allocs/op":
+		return math.Abs(a-b) < allocsTolerance
 	}
-	return unit == "B/op" && max(a, b)-min(a, b) <= bytesTolerance*min(a, b)
+	return false
 }
 
 func relative(base, head float64) float64 {

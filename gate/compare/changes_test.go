@@ -108,7 +108,9 @@ func TestExactStates(t *testing.T) {
 		{"same", "allocs/op", repeat(5, 3), repeat(5, 3), Same},
 		{"a rise is claimed after ten runs", "allocs/op", repeat(5, 10), repeat(6, 10), Rise},
 		{"a fall is claimed after ten runs", "allocs/op", repeat(5, 10), repeat(4, 10), Fall},
-		{"the last digit counts", "allocs/op", repeat(5, 10), repeat(math.Nextafter(5, 6), 10), Rise},
+		{"the last digit of a declared metric counts", "msgs/tx", repeat(5, 10), repeat(math.Nextafter(5, 6), 10), Rise},
+		{"less than an object in a hundred ops is none", "allocs/op", repeat(5, 10), repeat(5.009, 10), Tolerated},
+		{"one in a hundred is one", "allocs/op", repeat(0, 10), repeat(0.01, 10), Rise},
 		{"three runs confirm nothing", "allocs/op", repeat(5, 3), repeat(6, 3), Unconfirmed},
 		{"the shorter side counts", "allocs/op", repeat(5, 10), repeat(6, 9), Unconfirmed},
 		{"base disagrees", "allocs/op", mixed, repeat(5, 3), Disagree},
@@ -116,8 +118,9 @@ func TestExactStates(t *testing.T) {
 		{"B/op tolerates half a percent up", "B/op", repeat(1000, 3), repeat(1005, 3), Tolerated},
 		{"and down", "B/op", repeat(1005, 3), repeat(1000, 3), Tolerated},
 		{"and no more", "B/op", repeat(1000, 10), repeat(1005.1, 10), Rise},
-		{"from nothing to something is no tolerance", "B/op", repeat(0, 10), repeat(1e-9, 10), Rise},
-		{"allocs/op tolerates nothing", "allocs/op", repeat(1000, 10), repeat(1001, 10), Rise},
+		{"less than a byte is none", "B/op", repeat(0, 10), repeat(0.99, 10), Tolerated},
+		{"from nothing to a byte is a rise", "B/op", repeat(0, 10), repeat(1, 10), Rise},
+		{"one in a thousand objects counts", "allocs/op", repeat(1000, 10), repeat(1001, 10), Rise},
 		{"no runs", "allocs/op", nil, repeat(5, 3), ""},
 	}
 	for _, tt := range tests {

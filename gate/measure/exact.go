@@ -15,6 +15,9 @@ const (
 	exactConfirm = 7
 	// exactReplans bounds how often N is corrected after the first exact run.
 	exactReplans = 3
+	// exactNRange bounds how much longer than a slice a stored number of
+	// iterations may make the exact runs, on a machine that is slower.
+	exactNRange = 10
 )
 
 // exactRuns is what the exact pass found for one benchmark.
@@ -63,6 +66,10 @@ func (s *session) exactAll(ctx context.Context) error {
 		s.report(Progress{Phase: "exact", Detail: p.key.Name, Done: i, Planned: len(s.plans)})
 		if err := s.replan(ctx, p); err != nil {
 			return err
+		}
+		p.exactN = p.n
+		if n := s.ExactN[p.key]; n >= p.minN && n <= exactNRange*p.n {
+			p.exactN = n
 		}
 		if err := s.exactOne(ctx, p); err != nil {
 			return err
@@ -118,7 +125,7 @@ func (s *session) exactOne(ctx context.Context, p *plan) error {
 			if p.gone {
 				return nil
 			}
-			f, err := s.runAlone(ctx, side, p.path, s.leafJob(p, p.n, 1))
+			f, err := s.runAlone(ctx, side, p.path, s.leafJob(p, p.exactN, 1))
 			if err != nil {
 				return err
 			}

@@ -53,6 +53,9 @@ type Config struct {
 	// definition between the sides, and what to do about it; these are reported
 	// and not run.
 	Redefined func(base, head map[string]string) (map[string]string, error)
+	// ExactN gives the iterations of exact runs where a stored baseline has them:
+	// totals can be compared only at the same number.
+	ExactN map[recording.Key]int
 	// Inputs are paths below the module that benchmarks read.
 	Inputs []string
 	// Measure identical binaries too: a real A/A.

@@ -50,7 +50,7 @@ type plan struct {
 	exact             []string // units declared exact
 	coRun, wall       bool
 	coRunWhy, wallWhy string
-	n, wallN          int
+	n, wallN, exactN  int
 	gone              bool // it failed: no more runs
 	voids             int  // runs that voided themselves
 }

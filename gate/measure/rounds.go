@@ -60,7 +60,7 @@ func (s *session) registerPlan(p *plan) {
 	}
 	if p.coRun {
 		add(p.key, "cpu-sec/op", recording.CoRun)
-		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: p.key, Channel: recording.CoRun, Reason: p.coRunWhy, N: p.n, ExactN: p.n})
+		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: p.key, Channel: recording.CoRun, Reason: p.coRunWhy, N: p.n, ExactN: p.exactN})
 	}
 	if p.wall {
 		units := p.declared
@@ -70,7 +70,7 @@ func (s *session) registerPlan(p *plan) {
 		for _, u := range units {
 			add(wallKey, u, recording.Wall)
 		}
-		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: wallKey, Channel: recording.Wall, Reason: p.wallWhy, N: p.wallN})
+		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: wallKey, Channel: recording.Wall, Reason: p.wallWhy, N: p.wallN, ExactN: p.exactN})
 	}
 }
 

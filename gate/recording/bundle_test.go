@@ -31,7 +31,7 @@ func testBundle() Bundle {
 		Seed:    1<<63 + 1, Policy: config.Policy{Rules: []config.Rule{{Match: "Submit", Target: 3}}},
 		Units: map[string]Unit{"sec/op": {Better: "lower"}, "messages/op": {Better: "lower", Assume: "exact"}},
 		Benchmarks: []Benchmark{
-			{Key: submitKey, Channel: CoRun, Reason: "CPU-bound", N: 100, ExactN: 100, Cap: 80},
+			{Key: submitKey, Channel: CoRun, Reason: "CPU-bound", N: 100, ExactN: 100},
 			{Key: decodeKey, Channel: Wall, Reason: "parallel", N: 7},
 		},
 		Family:   []Test{{submitKey, "cpu-sec/op", CoRun}, {submitKey, "allocs/op", Exact}, {decodeKey, "sec/op", Wall}},

@@ -108,7 +108,6 @@ type Benchmark struct {
 	Reason  string  `json:"reason"`  // why that channel
 	N       int     `json:"n"`       // iterations per timed run, planned on base
 	ExactN  int     `json:"exact-n"` // iterations per exact run
-	Cap     int     `json:"cap"`     // pairs at most
 }
 
 // OutcomeKind says why a benchmark has no comparison.

@@ -51,7 +51,7 @@ func Decide(b recording.Bundle) (Verdict, error) {
 // replay drives a tracker over the bundle's rounds as the measurement did.
 func replay(b recording.Bundle) (*Tracker, error) {
 	m := &b.Manifest
-	tracker := NewTracker(m.Family, m.Units, m.Policy, Caps(m.Benchmarks))
+	tracker := NewTracker(m.Family, m.Units, m.Policy)
 	pairs, err := compare.Pairs(b.Samples)
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func (j *judge) unfinished(r *Row, t *tracked) {
 	case j.manifest.OutOfTime:
 		r.Why = fmt.Sprintf("the budget ended after %d pairs", pairs)
 	default:
-		r.Why = fmt.Sprintf("%d pairs were measured, of up to %d", pairs, t.end())
+		r.Why = fmt.Sprintf("%d pairs were measured, of up to %d", pairs, t.cap)
 	}
 	r.Decision = Inconclusive
 	j.starved(r)
@@ -224,7 +224,8 @@ func exit(m *recording.Manifest, v *Verdict, failed bool) int {
 		return ExitRegression
 	}
 	lost := slices.ContainsFunc(v.Outcomes, func(o recording.Outcome) bool {
-		return o.Kind != recording.Added && o.Kind != recording.Skipped
+		ignored := o.Key.Name != "" && m.Policy.For(o.Key.String(), "").Ignore
+		return o.Kind != recording.Added && o.Kind != recording.Skipped && !ignored
 	})
 	if failed || lost || !compared(m, v) {
 		return ExitNotMeasured

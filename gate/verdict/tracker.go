@@ -51,7 +51,6 @@ type tracked struct {
 	better   string
 	params   compare.Params
 	cap      int // the target's, or the larger one for noisy pairs
-	capMax   int // from the plan; 0 is none
 	seq      *compare.Sequential
 	d        []float64 // oriented log ratios
 	extended bool      // cap was settled
@@ -61,9 +60,8 @@ type tracked struct {
 	adjWorse, adjBetter float64
 }
 
-// NewTracker follows the timed tests of family. caps bounds the pairs of a
-// benchmark below the target's own cap; a missing or zero entry does not.
-func NewTracker(family []recording.Test, units map[string]recording.Unit, policy config.Policy, caps map[recording.Key]int) *Tracker {
+// NewTracker follows the timed tests of family.
+func NewTracker(family []recording.Test, units map[string]recording.Unit, policy config.Policy) *Tracker {
 	m := &recording.Manifest{Units: units, Policy: policy}
 	t := &Tracker{byTest: map[recording.Test]*tracked{}}
 	for _, test := range family {
@@ -74,21 +72,12 @@ func NewTracker(family []recording.Test, units map[string]recording.Unit, policy
 			continue
 		}
 		params := compare.ParamsFor(rule.Target)
-		s := &tracked{test: test, better: better, params: params, cap: params.Cap, capMax: caps[test.Key],
+		s := &tracked{test: test, better: better, params: params, cap: params.Cap,
 			seq: compare.NewSequential(params), adjWorse: 1, adjBetter: 1}
 		t.tests = append(t.tests, s)
 		t.byTest[test] = s
 	}
 	return t
-}
-
-// Caps are the pairs that the plan allows each benchmark, for NewTracker.
-func Caps(benchmarks []recording.Benchmark) map[recording.Key]int {
-	caps := map[recording.Key]int{}
-	for _, b := range benchmarks {
-		caps[b.Key] = b.Cap
-	}
-	return caps
 }
 
 // Add takes a pair's oriented log ratio (positive is worse) for one test. A
@@ -156,7 +145,7 @@ func (s *tracked) decide() Decision {
 	alpha := alphaOf(s.test.Channel)
 	s.passed = s.passed || s.seq.EPass() >= passEvidence
 	s.extend()
-	atCap := s.seq.Pairs() >= s.end()
+	atCap := s.seq.Pairs() >= s.cap
 	switch {
 	case s.adjWorse <= alpha:
 		return Regressed
@@ -181,14 +170,6 @@ func (s *tracked) extend() {
 	if compare.Deviation(s.d) > compare.NoisyDeviation {
 		s.cap = s.params.CapNoisy
 	}
-}
-
-// end is the number of pairs at which the test ends.
-func (s *tracked) end() int {
-	if s.capMax > 0 {
-		return min(s.cap, s.capMax)
-	}
-	return s.cap
 }
 
 // Decision is the decision on a test, empty while it is open. ok is false for
@@ -229,5 +210,5 @@ func (t *Tracker) Pairs(test recording.Test) (pairs, limit int) {
 	if s == nil {
 		return 0, 0
 	}
-	return s.seq.Pairs(), s.end()
+	return s.seq.Pairs(), s.cap
 }

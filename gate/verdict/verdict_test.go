@@ -240,7 +240,7 @@ func TestBaselineDriftIsShownAndDoesNotGate(t *testing.T) {
 func TestRegressionWinsOverPassInTheSameRound(t *testing.T) {
 	// All pairs in one round: first far below Delta1, then far above Delta0.
 	test := recording.Test{Key: keyOf(0), Unit: "cpu-sec/op", Channel: recording.CoRun}
-	tr := NewTracker([]recording.Test{test}, nil, config.Policy{}, nil)
+	tr := NewTracker([]recording.Test{test}, nil, config.Policy{})
 	for _, d := range append(wobble(20, 0, .002), wobble(60, .08, .002)...) {
 		tr.Add(test, d)
 	}
@@ -261,7 +261,7 @@ func TestADecidedTestLeavesAndTheFamilyStays(t *testing.T) {
 		{Key: keyOf(1), Unit: "sec/op", Channel: recording.Wall},
 		{Key: keyOf(2), Unit: "allocs/op", Channel: recording.Exact},
 	}
-	tr := NewTracker(family, nil, config.Policy{}, nil)
+	tr := NewTracker(family, nil, config.Policy{})
 	if got := tr.Open(); !slices.Equal(got, family[:3]) {
 		t.Errorf("open %v, want the timed tests", got)
 	}
@@ -302,16 +302,14 @@ func TestCaps(t *testing.T) {
 		name   string
 		target int
 		sd     float64
-		plan   int
 		want   int
 	}{
-		{"5 %", 5, .06, 0, 80}, {"5 %, noisy", 5, .2, 0, 250}, {"3 %", 3, .2, 0, 150}, {"2 %", 2, .2, 0, 250},
-		{"planned below", 5, .06, 20, 20}, {"planned above", 5, .06, 200, 80},
+		{"5 %", 5, .06, 80}, {"5 %, noisy", 5, .2, 250}, {"3 %", 3, .2, 150}, {"2 %", 2, .2, 250},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			policy := config.Policy{Rules: []config.Rule{{Target: tt.target}}}
-			tr := NewTracker([]recording.Test{test}, nil, policy, map[recording.Key]int{keyOf(0): tt.plan})
+			tr := NewTracker([]recording.Test{test}, nil, policy)
 			s := tr.byTest[test]
 			between := (s.params.Delta0 + s.params.Delta1) / 2
 			n := 0
