@@ -222,3 +222,44 @@ func TestTwoPreparesForOneViewAreNeverSigned(t *testing.T) {
 		})
 	}
 }
+
+// Commits of a later view may decide before a replica has left view 0. What it
+// hears about view 0 afterwards must not make it certify another value.
+func TestDecisionOfALaterViewEndsTheEarlierOne(t *testing.T) {
+	decideEmpty := func(g *group, id types.NodeID) {
+		for from := range types.NodeID(4) {
+			if from != id {
+				g.receive(id, from, Commit{View: 1, Digest: emptyDigest})
+			}
+		}
+		g.inFlight = nil
+	}
+	quiet := func(t *testing.T, g *group) {
+		t.Helper()
+		if len(g.inFlight) > 0 {
+			t.Errorf("messages were sent:\n%s", g.trace.String())
+		}
+	}
+	t.Run("proposal after it", func(t *testing.T) {
+		g := newGroup(t, 4, 1)
+		decideEmpty(g, 3)
+		g.receive(3, 0, g.preprepare(0, 0, value(1)))
+		quiet(t, g)
+	})
+	t.Run("prepares after it", func(t *testing.T) {
+		g := newGroup(t, 4, 1)
+		g.receive(3, 0, g.preprepare(0, 0, value(1)))
+		decideEmpty(g, 3)
+		g.receive(3, 1, g.prepare(1, 0, 0, value(1)))
+		quiet(t, g)
+		if g.nodes[3].slots[0].prepared != nil {
+			t.Error("another value than the decided one is certified")
+		}
+	})
+	t.Run("own proposal after it", func(t *testing.T) {
+		g := newGroup(t, 4, 1)
+		decideEmpty(g, 0)
+		g.propose(0, 0, value(1))
+		quiet(t, g)
+	})
+}

@@ -353,3 +353,43 @@ func ExampleInstance_leader() {
 	}
 	// Output: 0 1 2 3 0
 }
+
+func TestCommitsOfAPastViewStillDecide(t *testing.T) {
+	g := newGroup(t, 4, 1)
+	g.receive(3, 0, g.preprepare(0, 0, value(1)))
+	g.receive(3, 0, Commit{Digest: digestOf(value(1))})
+	g.expire(3)
+	g.receive(3, 1, Commit{Digest: digestOf(value(1))})
+	g.receive(3, 2, Commit{Digest: digestOf(value(1))})
+	want := value(1)
+	g.wantDecided(0, &want, 3)
+}
+
+// The view change that came directly vouches for no other one in a new view.
+func TestNewViewMayNotSwapAViewChange(t *testing.T) {
+	g := newGroup(t, 4, 1)
+	with := g.change(2, 1, g.prepared(0, 0, value(1), 0, 1, 2))
+	g.receive(3, 2, with)
+	without := with
+	without.Prepared = nil
+	g.receive(3, 1, NewView{View: 1, Changes: []SignedChange{{0, g.change(0, 1)}, {1, g.change(1, 1)}, {2, without}}})
+	if got := *g.stats[3]; got != (Stats{BadSignature: 1}) {
+		t.Errorf("stats %+v, want one bad signature", got)
+	}
+}
+
+// A leader of a view to come has one timeout, whatever is decided meanwhile.
+func TestDecisionBeforeANewViewGivesItsLeaderNoMoreTime(t *testing.T) {
+	g := newGroup(t, 4, 2)
+	g.receive(3, 0, g.preprepare(0, 0, value(1)))
+	g.need(4, 3)
+	g.receive(3, 0, g.change(0, 1))
+	g.receive(3, 2, g.change(2, 1)) // A quorum with its own; leader 1 is silent.
+	before := g.timers[3].Fire.Body
+	for _, from := range []types.NodeID{0, 1, 2} {
+		g.receive(3, from, Commit{Digest: digestOf(value(1))})
+	}
+	if len(g.decided[3]) != 1 || g.timers[3] == nil || g.timers[3].Fire.Body != before {
+		t.Errorf("%d slots decided, timer %+v, want 1 and the timer as it was", len(g.decided[3]), g.timers[3])
+	}
+}
