@@ -16,7 +16,7 @@ import (
 // What a run may take, generously: a run that needs more makes no progress.
 const (
 	stepsMax  = 20_000_000
-	livesMax  = 10 * time.Minute // Virtual time after the faults.
+	graceMax  = 10 * time.Minute // Virtual time after the faults.
 	afterwork = 5 * time.Second  // Virtual time that is watched after the last delivery.
 )
 
@@ -120,10 +120,10 @@ func (w *world) run() error {
 	if err := w.sim.SetNetwork(calm); err != nil {
 		return err
 	}
-	done := func() bool { return w.checker.Missing() == 0 || w.sim.Now() > w.scenario.FaultsEnd+livesMax }
+	done := func() bool { return w.checker.Missing() == 0 || w.sim.Now() > w.scenario.FaultsEnd+graceMax }
 	err := w.sim.RunUntil(done, stepsMax)
 	if err == nil && w.checker.Missing() > 0 {
-		err = fmt.Errorf("%v passed since the last fault", livesMax)
+		err = fmt.Errorf("%v passed since the last fault", graceMax)
 	}
 	if err != nil {
 		return fmt.Errorf("%d deliveries are missing: %w", w.checker.Missing(), err)
