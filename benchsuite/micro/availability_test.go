@@ -36,9 +36,6 @@ func markUsed(no types.BatchNo, creator types.NodeID, d types.Digest, tell func(
 
 // BenchmarkStore takes the batch of a peer until it can be forgotten: hash it,
 // store it, sign for it, free it. The batch has 256 B transactions.
-//
-//perfgate:sizes gate full
-//perfgate:sizes txs=128 smoke gate full
 func BenchmarkStore(b *testing.B) {
 	for _, txs := range []int{128, 1024} {
 		b.Run(fmt.Sprintf("txs=%d", txs), func(b *testing.B) {

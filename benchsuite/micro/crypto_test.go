@@ -36,8 +36,6 @@ func BenchmarkHashBatch(b *testing.B) {
 }
 
 // BenchmarkSign makes one Ed25519 signature.
-//
-//perfgate:sizes smoke gate full
 func BenchmarkSign(b *testing.B) {
 	c := crypto.DeriveEd25519(1, 1)[0]
 	var sig []byte

@@ -61,8 +61,8 @@ func (c *submitter) delivered() {
 // life of a transaction in the mempool. In state=duplicate it is pending
 // already, in state=full the mempool has no room.
 //
-//perfgate:sizes smoke gate full
-//perfgate:sizes state=full gate full
+//perfgate:sizes gate full
+//perfgate:sizes state=fresh smoke gate full
 func BenchmarkSubmit(b *testing.B) {
 	const txs = 128
 	b.Run("state=fresh", func(b *testing.B) {

@@ -9,9 +9,6 @@ import (
 
 // BenchmarkWindow takes numbers from a window of 4096. In order=ascending each
 // one moves the window, in order=swapped every second one does, by two.
-//
-//perfgate:sizes smoke gate full
-//perfgate:sizes order=swapped gate full
 func BenchmarkWindow(b *testing.B) {
 	for _, order := range []struct {
 		name string

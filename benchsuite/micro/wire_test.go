@@ -84,9 +84,6 @@ func sampleMessages() []struct {
 
 // BenchmarkEncode writes one message into a buffer that is large enough. A
 // batch has 128 transactions of 256 B, a proposal 4 certificates.
-//
-//perfgate:sizes gate full
-//perfgate:sizes message=pre-prepare smoke gate full
 func BenchmarkEncode(b *testing.B) {
 	for _, m := range sampleMessages() {
 		b.Run("message="+m.name, func(b *testing.B) {
@@ -111,7 +108,6 @@ func BenchmarkEncode(b *testing.B) {
 // BenchmarkDecode reads one message, the same as those of BenchmarkEncode.
 //
 //perfgate:sizes gate full
-//perfgate:sizes message=batch smoke gate full
 //perfgate:sizes message=pre-prepare smoke gate full
 func BenchmarkDecode(b *testing.B) {
 	for _, m := range sampleMessages() {
