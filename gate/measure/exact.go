@@ -161,7 +161,7 @@ func (s *session) valuesOf(p *plan, side recording.Side, f finished, procs int) 
 		return nil
 	}
 	r := out.Results[0]
-	values := slices.DeleteFunc(r.Values, func(v recording.Value) bool { return v.Unit == minNUnit })
+	values := slices.DeleteFunc(r.Values, func(v recording.Value) bool { return v.Unit == recording.MinN || v.Unit == recording.WallOnly })
 	return &recording.Sample{Side: side, Key: key, Core: -1, N: r.N, Values: values}
 }
 

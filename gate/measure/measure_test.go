@@ -99,6 +99,7 @@ func TestChannelFollowsFromWhatABenchmarkCosts(t *testing.T) {
 		"parallel":                      {plan{cpuOp: 10 * us, wallOp: 10 * us, parallel: true}, true, true},
 		"reports its own figure":        {plan{cpuOp: 10 * us, wallOp: 10 * us, declared: []string{"tx/s"}}, true, true},
 		"waits and reports its own":     {plan{cpuOp: 1 * us, wallOp: 1 * ms, declared: []string{"p50-latency-sec"}}, false, true},
+		"follows a schedule":            {plan{cpuOp: 10 * us, wallOp: 10 * us, wallOnly: true}, false, true},
 		"computes and is exact besides": {plan{cpuOp: 10 * us, wallOp: 10 * us, exact: []string{"msgs/tx"}}, true, false},
 	} {
 		p := c.plan

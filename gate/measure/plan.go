@@ -29,9 +29,6 @@ const (
 	busyShare = 0.5
 	// nMax bounds the iterations of a run.
 	nMax = 1_000_000_000
-	// minNUnit is how a benchmark asks for at least so many iterations a run:
-	// b.ReportMetric(float64(n), "min-n").
-	minNUnit = "min-n"
 	// delayUnit is what the overlay reports while planning: nanoseconds of a run
 	// that its threads were ready and waited for a CPU.
 	delayUnit = "run-delay/run"
@@ -39,20 +36,20 @@ const (
 
 // plan is how one benchmark is measured.
 type plan struct {
-	key               recording.Key // GOMAXPROCS 1
-	path              string
-	cpuOp             float64 // seconds of CPU per op, on base
-	wallOp            float64 // seconds of wall time per op, on base
-	delayOp           float64 // seconds per op that it was ready to run and had no CPU
-	minN              int
-	parallel          bool
-	declared          []string // timed units of its own with a known direction
-	exact             []string // units declared exact
-	coRun, wall       bool
-	coRunWhy, wallWhy string
-	n, wallN, exactN  int
-	gone              bool // it failed: no more runs
-	voids             int  // runs that voided themselves
+	key                recording.Key // GOMAXPROCS 1
+	path               string
+	cpuOp              float64 // seconds of CPU per op, on base
+	wallOp             float64 // seconds of wall time per op, on base
+	delayOp            float64 // seconds per op that it was ready to run and had no CPU
+	minN               int
+	parallel, wallOnly bool
+	declared           []string // timed units of its own with a known direction
+	exact              []string // units declared exact
+	coRun, wall        bool
+	coRunWhy, wallWhy  string
+	n, wallN, exactN   int
+	gone               bool // it failed: no more runs
+	voids              int  // runs that voided themselves
 }
 
 // planAll runs every benchmark function once on base, in a process of its own,
@@ -279,7 +276,9 @@ func (s *session) newPlan(path string, r recording.Result) *plan {
 			p.wallOp = v.Value
 		case v.Unit == delayUnit:
 			p.delayOp = v.Value / 1e9 / float64(r.N)
-		case v.Unit == minNUnit:
+		case v.Unit == recording.WallOnly:
+			p.wallOnly = true
+		case v.Unit == recording.MinN:
 			p.minN = max(1, int(math.Min(v.Value, nMax)))
 		case u.Assume == "exact":
 			p.exact = append(p.exact, v.Unit)
@@ -306,6 +305,8 @@ func (p *plan) choose(cores int) {
 	own := p.wallOp - p.delayOp
 	busy := p.cpuOp >= busyShare*own
 	switch {
+	case p.wallOnly:
+		p.wall, p.wallWhy = true, "it asks for the wall clock"
 	case p.cpuOp > coRunOpMax.Seconds():
 		p.wall, p.wallWhy = true, fmt.Sprintf("an op takes more than %v of CPU", coRunOpMax)
 	case !busy:

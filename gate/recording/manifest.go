@@ -87,6 +87,16 @@ type Sample struct {
 	Values []Value
 }
 
+// Units by which a benchmark says how it wants to be measured; they are no
+// metrics and are not stored.
+const (
+	// MinN: a run needs at least so many iterations, b.ReportMetric(8192, "min-n").
+	MinN = "min-n"
+	// WallOnly: it follows a schedule, which a co-run would let it see at half
+	// speed, b.ReportMetric(1, "wall-only").
+	WallOnly = "wall-only"
+)
+
 // Test is a benchmark and unit with the channel that decides it. The family of
 // tests is registered before the first measurement and does not shrink.
 type Test struct {

@@ -106,7 +106,7 @@ func (m *Manifest) covers(f Function) error {
 
 // unlisted are the units that the gate adds to every benchmark, or that are a
 // request to it.
-var unlisted = []string{"cpu-sec/op", "B/op", "allocs/op", "min-n"}
+var unlisted = []string{"cpu-sec/op", "B/op", "allocs/op", recording.MinN, recording.WallOnly}
 
 func units(reported map[string]recording.Unit) []Unit {
 	var out []Unit
