@@ -79,5 +79,6 @@ func BenchmarkOpenLoop(b *testing.B) {
 		b.ReportMetric(latencies.Quantile(0.50).Seconds(), "p50-latency-sec")
 		b.ReportMetric(latencies.Quantile(0.99).Seconds(), "p99-latency-sec")
 		b.ReportMetric(openTxsMin, "min-n")
+		b.ReportMetric(1, "wall-only")
 	})
 }

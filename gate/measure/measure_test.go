@@ -3,16 +3,24 @@ package measure
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
+func goroot(t *testing.T) string {
+	t.Helper()
+	tool, err := FindToolchain(t.Context(), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tool.Root
+}
+
 func TestOverlayFitsTheToolchainThatRunsTheTests(t *testing.T) {
 	dir := t.TempDir()
-	path, err := WriteOverlay(runtime.GOROOT(), dir)
+	path, err := WriteOverlay(goroot(t), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,12 +39,12 @@ func TestOverlayFitsTheToolchainThatRunsTheTests(t *testing.T) {
 }
 
 func TestOverlayRefusesAPackageTestingThatItDoesNotKnow(t *testing.T) {
-	goroot := t.TempDir()
-	dir := filepath.Join(goroot, "src", "testing")
+	strange := t.TempDir()
+	dir := filepath.Join(strange, "src", "testing")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	src, err := os.ReadFile(filepath.Join(runtime.GOROOT(), "src", "testing", "benchmark.go"))
+	src, err := os.ReadFile(filepath.Join(goroot(t), "src", "testing", "benchmark.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +57,7 @@ func TestOverlayRefusesAPackageTestingThatItDoesNotKnow(t *testing.T) {
 				t.Fatal(err)
 			}
 			out := t.TempDir()
-			if _, err := WriteOverlay(goroot, out); err == nil {
+			if _, err := WriteOverlay(strange, out); err == nil {
 				t.Errorf("line %q %s: no error", strings.TrimSpace(e.anchor), what)
 			}
 			if left, _ := os.ReadDir(out); len(left) > 0 {
