@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/perfgate/perfgate/gate/recording"
 )
 
 func goroot(t *testing.T) string {
@@ -135,6 +137,18 @@ func TestIterationsFillTheSliceAndHonourMinN(t *testing.T) {
 	} {
 		if got := iterations(20*time.Millisecond, c.perOp, c.minN); got != c.want {
 			t.Errorf("%v s per op, at least %d: %d, want %d", c.perOp, c.minN, got, c.want)
+		}
+	}
+}
+
+func TestLongRunsDoNotHoldUpTheOthers(t *testing.T) {
+	for _, c := range []struct {
+		slice float64 // seconds of CPU
+		want  int
+	}{{0.001, roundPairsMax}, {0.02, 4}, {0.04, 2}, {0.1, 1}, {1, 1}} {
+		p := plan{cpuOp: c.slice, n: 1}
+		if got := p.pairsPerRound(recording.CoRun); got != c.want {
+			t.Errorf("%v s: %d pairs a round, want %d", c.slice, got, c.want)
 		}
 	}
 }

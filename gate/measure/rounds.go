@@ -11,8 +11,15 @@ import (
 
 const (
 	// wallReserve is the share of the time left after the exact pass that the
-	// co-run leaves to the wall channel, where there is one.
-	wallReserve = 0.5
+	// co-run leaves to the wall channel, where there is one. The co-run gets more:
+	// it sees smaller changes in less time, and what it does not use is the
+	// wall channel's.
+	wallReserve = 0.3
+	// roundShare is the time that a benchmark gets in a round, for as many pairs as
+	// fit, but at least one and at most roundPairsMax. Without it one benchmark
+	// with long runs would hold up all others.
+	roundShare    = 200 * time.Millisecond
+	roundPairsMax = 4
 	// voidsMax is how many runs of a benchmark may void themselves.
 	voidsMax = 3
 	// voidMark begins the message of a b.Fatal by which a benchmark says that this
@@ -135,10 +142,15 @@ func (s *session) rounds(ctx context.Context, channel recording.Channel, plans [
 				return nil
 			}
 			s.report(Progress{Phase: phaseName(channel), Detail: p.key.Name, Done: pairs[p] + 1, Undecided: len(open)})
-			if err := s.takePair(ctx, channel, p, pairs[p]+1, take); err != nil {
-				return err
+			for range p.pairsPerRound(channel) {
+				if p.gone {
+					break
+				}
+				if err := s.takePair(ctx, channel, p, pairs[p]+1, take); err != nil {
+					return err
+				}
+				pairs[p]++
 			}
-			pairs[p]++
 		}
 		s.stopper.Look()
 	}
@@ -168,6 +180,12 @@ func (p *plan) pairTime(channel recording.Channel) time.Duration {
 		perOp, n = p.wallOp, p.wallN
 	}
 	return time.Duration(2 * perOp * float64(n) * float64(time.Second))
+}
+
+// pairsPerRound is how many pairs a benchmark takes in each round.
+func (p *plan) pairsPerRound(channel recording.Channel) int {
+	fit := roundShare / max(p.pairTime(channel), time.Millisecond)
+	return int(min(max(fit, 1), roundPairsMax))
 }
 
 // takePair draws the order, takes a pair, and hands it to the stopper. A void
