@@ -43,7 +43,19 @@ type timerRig struct {
 
 func newTimerRig(t *testing.T) timerRig {
 	t.Helper()
-	r := timerRig{mir.NewRealTimer(timerModule), newChanInjector()}
+	r := newStoppedTimerRig(t)
+	r.start(t)
+	return r
+}
+
+// newStoppedTimerRig has timers set before any can fire.
+func newStoppedTimerRig(t *testing.T) timerRig {
+	t.Helper()
+	return timerRig{mir.NewRealTimer(timerModule), newChanInjector()}
+}
+
+func (r timerRig) start(t *testing.T) {
+	t.Helper()
 	check := noLeak(t)
 	if err := r.Start(r.in); err != nil {
 		t.Fatal(err)
@@ -53,7 +65,6 @@ func newTimerRig(t *testing.T) timerRig {
 		r.Stop()
 		check()
 	})
-	return r
 }
 
 func (r timerRig) apply(body mir.Body) []mir.Event {
@@ -69,10 +80,12 @@ func (r timerRig) set(n uint64, after time.Duration, fire note) {
 func timerID(n uint64) mir.TimerID { return mir.TimerID{Owner: ownerModule, N: n} }
 
 func TestTimersFireInTheOrderOfTheirDeadlines(t *testing.T) {
-	r := newTimerRig(t)
-	r.set(1, 20*time.Millisecond, "late")
-	r.set(2, 10*time.Millisecond, "middle")
-	r.set(3, -time.Second, "early")
+	r := newStoppedTimerRig(t)
+	// However long it takes to set them, the deadlines are in this order.
+	r.set(1, 10*time.Millisecond, "late")
+	r.set(2, -time.Hour, "middle")
+	r.set(3, -24*time.Hour, "early")
+	r.start(t)
 	for _, want := range []note{"early", "middle", "late"} {
 		fired := r.apply((<-r.in.events).Body)
 		if len(fired) != 1 || fired[0] != (mir.Event{To: ownerModule, Sub: 9, Body: want}) {

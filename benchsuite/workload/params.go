@@ -36,7 +36,7 @@ func FixedParams(n int) replica.Params {
 
 // MinTxs is the least number of transactions that says something about n
 // replicas with FixedParams: two epochs with one batch in each slot, and at
-// least 50 batches.
+// least 64 batches.
 func MinTxs(n int) int { return max(2*slotsPerLeader*n, 64) * BatchTxs }
 
 // LiveParams are what replicas use by default: batches close when they are

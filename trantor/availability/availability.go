@@ -164,6 +164,9 @@ func New(cfg Config) *Availability {
 // Stats is what was refused so far.
 func (a *Availability) Stats() Stats { return a.stats }
 
+// Held is how many batches are stored.
+func (a *Availability) Held() int { return len(a.store) }
+
 // Apply implements mir.Module.
 func (a *Availability) Apply(ev mir.Event, out *mir.Out) {
 	switch e := ev.Body.(type) {

@@ -193,6 +193,7 @@ type Stats struct {
 	Delivery     delivery.Stats
 	Checkpoint   checkpoint.Stats
 	Epoch        types.Epoch // the current one
+	BatchesHeld  int         // delivered and not yet freed, or not delivered
 	Behind       bool        // delivery missed positions: only state transfer helps
 	Misaddressed uint64      // messages of peers to the mempool
 }
@@ -206,6 +207,7 @@ func (r *Replica) Stats() Stats {
 		Delivery:     r.delivery.Stats(),
 		Checkpoint:   r.checkpoint.Stats(),
 		Epoch:        r.ordering.Epoch(),
+		BatchesHeld:  r.availability.Held(),
 		Behind:       r.delivery.Behind(),
 		Misaddressed: r.mempool.Misaddressed(),
 	}

@@ -161,14 +161,22 @@ func TestTransactionSubmittedEverywhereIsDeliveredOnce(t *testing.T) {
 }
 
 func TestCheckpointsFollowTheLogAndFreeItsBatches(t *testing.T) {
-	w := newWorld(t, 3, 4, sim.Network{}, func(p *Params) { p.EpochLength, p.KeepEpochs = 8, 0 })
+	// With one batch in a slot, no more than those of the current epoch are left.
+	const epochLength = 8
+	w := newWorld(t, 3, 4, sim.Network{}, func(p *Params) {
+		p.EpochLength, p.CertsPerSlotMax, p.KeepEpochs = epochLength, 1, 0
+	})
 	w.runUntilDelivered(w.load(), w.nodes()...)
 	if err := w.sim.Run(w.sim.Now() + time.Second); err != nil {
 		t.Fatal(err)
 	}
 	for i, r := range w.replicas {
-		if epoch := r.Stats().Epoch; epoch < 5 || w.stable[i] != epoch {
-			t.Errorf("replica %d is in epoch %d and %d are stable", i, epoch, w.stable[i])
+		s := r.Stats()
+		if s.Epoch < 5 || w.stable[i] != s.Epoch {
+			t.Errorf("replica %d is in epoch %d and %d are stable", i, s.Epoch, w.stable[i])
+		}
+		if s.Delivery.Batches < 5*epochLength/4 || s.BatchesHeld >= epochLength {
+			t.Errorf("replica %d delivered %d batches and holds %d", i, s.Delivery.Batches, s.BatchesHeld)
 		}
 	}
 }
