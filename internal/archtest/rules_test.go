@@ -115,7 +115,7 @@ var rules = Rules{
 
 		"trantor/simtest": {Imports: join(protocol, modules, "mir/sim", "trantor/replica"), Tests: []string{golden}},
 
-		"benchsuite":          {Imports: underTest, Tests: underTest},
+		"benchsuite":          {Imports: underTest, Tests: join(underTest, []string{"os/exec"})},
 		"benchsuite/micro":    {Imports: underTest, Tests: underTest},
 		"benchsuite/macro":    {Imports: underTest, Tests: underTest},
 		"benchsuite/workload": {Imports: underTest, Tests: underTest},
