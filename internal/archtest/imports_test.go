@@ -164,7 +164,7 @@ func (r Rules) needsPermission(imp string) bool {
 // roots are the top folders that hold packages of this module; none is also the
 // name of a standard package's first element but internal, which a program
 // cannot import from the standard library anyway.
-var roots = []string{"cmd", "gate", "mir", "trantor", "benchsuite", "internal"}
+var roots = []string{"cmd", "gate", "mir", "trantor", "benchsuite", "samples", "internal"}
 
 func covers(list []string, imp string) bool {
 	return slices.ContainsFunc(list, func(entry string) bool {

@@ -62,6 +62,8 @@ var rules = Rules{
 		{"cmd/perfgate", "trantor"},
 		{"cmd/perfgate", "benchsuite"},
 		{"cmd/trantor", "gate"},
+		{"samples", "gate"},
+		{"samples", "benchsuite"},
 	},
 	Siblings: protocolModules,
 	Packages: map[string]Rule{
@@ -90,6 +92,7 @@ var rules = Rules{
 		"internal/golden":   {},
 
 		"mir":            {Tests: []string{"mir/sim"}},
+		"mir/dsl":        {Imports: []string{"mir"}, Tests: []string{"mir/sim"}},
 		"mir/sim":        {Imports: []string{"mir"}},
 		"mir/eventlog":   {Imports: []string{"mir"}, Tests: []string{"mir/sim"}},
 		"mir/instrument": {Imports: []string{"mir"}},
@@ -114,6 +117,9 @@ var rules = Rules{
 		"trantor/cluster":       {Imports: join(protocol, modules, "mir/sim", "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "os/exec"), Tests: []string{golden}},
 
 		"trantor/simtest": {Imports: join(protocol, modules, "mir/sim", "trantor/replica"), Tests: []string{golden}},
+
+		"samples/bcb":  {Imports: []string{"mir", "mir/dsl"}, Tests: []string{"mir/sim"}},
+		"samples/chat": {Imports: []string{"trantor/app", "trantor/cluster", "trantor/types"}},
 
 		"benchsuite":          {Imports: underTest, Tests: join(underTest, []string{"os/exec"})},
 		"benchsuite/micro":    {Imports: underTest, Tests: underTest},
