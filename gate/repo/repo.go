@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -181,12 +182,16 @@ func (r *Repo) AddWorktree(ctx context.Context, commit string) (module string, r
 }
 
 // removeWorktree must work while the run is being interrupted, so it takes no
-// context.
+// context. `git worktree prune` would be shorter and would also forget the
+// user's own worktrees on a disk that is not mounted now.
 func (r *Repo) removeWorktree(dir string) {
 	ctx := context.Background()
-	_, _ = r.git(ctx, "worktree", "remove", "--force", "--force", dir)
+	if _, err := r.git(ctx, "worktree", "remove", "--force", "--force", dir); err != nil {
+		// What git would not remove with its files it forgets once they are gone.
+		_ = os.RemoveAll(dir)
+		_, _ = r.git(ctx, "worktree", "remove", "--force", "--force", dir)
+	}
 	_ = os.RemoveAll(dir)
-	_, _ = r.git(ctx, "worktree", "prune")
 	_ = os.Remove(filepath.Dir(dir))
 }
 
@@ -231,9 +236,10 @@ func run(ctx context.Context, dir string, env []string, args ...string) (string,
 }
 
 func output(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", args...)
+	// A hook of the repository is meant for its user's own checkouts.
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.hooksPath=" + os.DevNull}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
+	cmd.Env = append(callersEnv(), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
 	cmd.Env = append(cmd.Env, env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -248,4 +254,21 @@ func output(ctx context.Context, dir string, env []string, args ...string) ([]by
 		return nil, fmt.Errorf("git %s: %w", args[0], err)
 	}
 	return out, nil
+}
+
+// ofAnotherRepository are the variables by which git tells its hooks which
+// repository, work tree and index they were called for. Here the folder says
+// that; an index left in the environment would be written over by a checkout
+// into a worktree.
+var ofAnotherRepository = []string{
+	"GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE",
+	"GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+}
+
+// callersEnv is our own environment without what belongs to another repository.
+func callersEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(ofAnotherRepository, name)
+	})
 }

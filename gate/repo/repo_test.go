@@ -280,3 +280,60 @@ func TestWorktreeHasSubmodulesAtTheCommitsItRecords(t *testing.T) {
 		}
 	}
 }
+
+func TestTheIndexOfAHooksCallerIsLeftAlone(t *testing.T) {
+	dir, git := newRepo(t, "main")
+	first := git("rev-parse", "HEAD")
+	write(t, dir, "second.txt", "second\n")
+	git("add", "-A")
+	git("commit", "-q", "-m", "second")
+	write(t, dir, "staged.txt", "staged\n")
+	git("add", "-A")
+	before := git("ls-files", "--stage")
+	// So git calls its hooks.
+	t.Setenv("GIT_DIR", filepath.Join(dir, ".git"))
+	t.Setenv("GIT_INDEX_FILE", filepath.Join(dir, ".git", "index"))
+	r := open(t, dir)
+	module, remove, err := r.AddWorktree(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(module, "second.txt")); err == nil {
+		t.Error("the worktree has a file of the second commit")
+	}
+	remove()
+	if after := git("ls-files", "--stage"); after != before {
+		t.Errorf("the index was\n%s\nand is\n%s", before, after)
+	}
+}
+
+func TestNoHookOfTheRepositoryRuns(t *testing.T) {
+	dir, git := newRepo(t, "main")
+	hook := filepath.Join(dir, ".git", "hooks", "post-checkout")
+	write(t, dir, ".git/hooks/post-checkout", "#!/bin/sh\nexit 1\n")
+	if err := os.Chmod(hook, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, remove, err := open(t, dir).AddWorktree(t.Context(), git("rev-parse", "HEAD"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove()
+}
+
+func TestWorktreesOfTheUserAreNotForgotten(t *testing.T) {
+	dir, git := newRepo(t, "main")
+	theirs := filepath.Join(t.TempDir(), "unmounted")
+	git("worktree", "add", "-q", "--detach", theirs)
+	if err := os.Rename(theirs, theirs+".away"); err != nil {
+		t.Fatal(err)
+	}
+	_, remove, err := open(t, dir).AddWorktree(t.Context(), git("rev-parse", "HEAD"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove()
+	if list := git("worktree", "list", "--porcelain"); strings.Count(list, "worktree ") != 2 {
+		t.Errorf("the worktrees are now\n%s", list)
+	}
+}
