@@ -121,7 +121,8 @@ func (j *judge) exact(r *Row) {
 	default:
 		if e.Runs < compare.ExactRuns {
 			r.Why = fmt.Sprintf("%d exact runs a side, want %d", e.Runs, compare.ExactRuns)
-			j.starved(r)
+			// The budget cuts no exact runs short, so it explains nothing here.
+			j.tooFew(r, fmt.Sprintf("%s: %s; does each side report it?", r.Change.Test.Unit, r.Why))
 			return
 		}
 		r.Decision, r.Why = Pass, "exact, and the same on both sides"
@@ -146,6 +147,10 @@ func (j *judge) timed(r *Row) {
 		r.Why = fmt.Sprintf("no slowdown of %d %% after %d pairs", r.Target, pairs)
 	case Inconclusive:
 		r.Why = fmt.Sprintf("undecided at the cap of %d pairs", pairs)
+		if t.lost >= lostMax {
+			r.Why = fmt.Sprintf("%d pairs do not report it on both sides", t.lost)
+			j.tooFew(r, fmt.Sprintf("%s: %s, though base reported it when the run was planned", r.Change.Test.Unit, r.Why))
+		}
 	default:
 		j.unfinished(r, t)
 	}

@@ -26,6 +26,11 @@ const passEvidence = 50
 // unchanged test is held so with probability 1/10 at most.
 const improvedEvidence = 10
 
+// lostMax is how many pairs may lack a unit on some side. Then the test ends
+// undecided: more pairs would use up the time of all, and its end would look
+// like the end of the budget.
+const lostMax = 3
+
 func alphaOf(c recording.Channel) float64 {
 	if c == recording.Wall {
 		return AlphaWall
@@ -53,6 +58,7 @@ type tracked struct {
 	cap      int // the target's, or the larger one for noisy pairs
 	seq      *compare.Sequential
 	d        []float64 // oriented log ratios
+	lost     int       // pairs that do not report the unit on both sides
 	extended bool      // cap was settled
 	passed   bool      // sup E crossed passEvidence; the test may still be held
 	// decision is empty while the test is open, and never changes afterwards.
@@ -105,6 +111,8 @@ func (t *Tracker) AddPair(base, head recording.Sample) error {
 		}
 		if d, ok := p.LogRatio(s.test.Unit, s.better); ok {
 			t.Add(s.test, d)
+		} else if s.decision == "" {
+			s.lost++
 		}
 	}
 	return nil
@@ -145,15 +153,15 @@ func (s *tracked) decide() Decision {
 	alpha := alphaOf(s.test.Channel)
 	s.passed = s.passed || s.seq.EPass() >= passEvidence
 	s.extend()
-	atCap := s.seq.Pairs() >= s.cap
+	atEnd := s.seq.Pairs() >= s.cap || s.lost >= lostMax
 	switch {
 	case s.adjWorse <= alpha:
 		return Regressed
 	case s.adjBetter <= alpha:
 		return Improved
-	case s.passed && (atCap || s.seq.EBetter() < improvedEvidence):
+	case s.passed && (atEnd || s.seq.EBetter() < improvedEvidence):
 		return Pass
-	case atCap:
+	case atEnd:
 		return Inconclusive
 	}
 	return ""

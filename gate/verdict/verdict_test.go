@@ -206,6 +206,41 @@ func TestTooFewIsAnOutcomeUnlessAnotherSaysWhy(t *testing.T) {
 	}
 }
 
+// A metric that head no longer reports is not measured, whatever else ends the run.
+func TestAUnitThatOneSideDoesNotReportIsNotMeasured(t *testing.T) {
+	for _, channel := range []recording.Channel{recording.CoRun, recording.Exact} {
+		f := newFixture().timed(0, same...).outOfTime()
+		f.test(1, "tx/s", channel)
+		f.b.Manifest.Units["tx/s"] = recording.Unit{Better: "higher"}
+		for pair := range 3 {
+			f.sample(1, channel, recording.Base, pair+1, "tx/s", 100)
+			f.sample(1, channel, recording.Head, pair+1, "other/s", 100)
+		}
+		v := f.decide(t)
+		if v.Exit != ExitNotMeasured || len(v.Outcomes) != 1 || v.Outcomes[0].Kind != recording.TooFew || v.Outcomes[0].Key != keyOf(1) {
+			t.Errorf("%s: exit %d, outcomes %+v", channel, v.Exit, v.Outcomes)
+		}
+	}
+}
+
+func TestATestWhoseUnitIsNotReportedEnds(t *testing.T) {
+	test := recording.Test{Key: keyOf(0), Unit: "tx/s", Channel: recording.CoRun}
+	tr := NewTracker([]recording.Test{test}, map[string]recording.Unit{"tx/s": {Better: "higher"}}, config.Policy{})
+	for pair := 1; tr.Wants(keyOf(0), recording.CoRun); pair++ {
+		if pair > lostMax {
+			t.Fatalf("more than %d pairs are wanted", lostMax)
+		}
+		sample := recording.Sample{Side: recording.Base, Channel: recording.CoRun, Key: keyOf(0), Pair: pair, Round: pair,
+			Values: []recording.Value{{Unit: "other/s", Value: 1}}}
+		head := sample
+		head.Side = recording.Head
+		if err := tr.AddPair(sample, head); err != nil {
+			t.Fatal(err)
+		}
+		tr.Look()
+	}
+}
+
 func TestAPlannedBenchmarkWithoutATestFailsClosed(t *testing.T) {
 	f := newFixture().timed(0, same...)
 	f.b.Manifest.Benchmarks = append(f.b.Manifest.Benchmarks, recording.Benchmark{Key: keyOf(1), Channel: recording.Wall})
