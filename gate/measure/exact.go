@@ -81,13 +81,9 @@ func (s *session) exactAll(ctx context.Context) error {
 // replan corrects N until one run on base takes about a slice of CPU.
 func (s *session) replan(ctx context.Context, p *plan) error {
 	for range exactReplans {
-		f, err := s.runAlone(ctx, recording.Base, p.path, s.leafJob(p, p.n, 1))
-		if err != nil {
-			return err
-		}
-		values := s.valuesOf(p, recording.Base, f, 1)
+		values, err := s.runExact(ctx, p, recording.Base, p.n)
 		if values == nil {
-			return nil
+			return err
 		}
 		cpu := valueOf(values.Values, "cpu-sec/op") * float64(p.n)
 		slice := coRunSlice.Seconds()
@@ -125,13 +121,9 @@ func (s *session) exactOne(ctx context.Context, p *plan) error {
 			if p.gone {
 				return nil
 			}
-			f, err := s.runAlone(ctx, side, p.path, s.leafJob(p, p.exactN, 1))
-			if err != nil {
-				return err
-			}
-			sample := s.valuesOf(p, side, f, 1)
+			sample, err := s.runExact(ctx, p, side, p.exactN)
 			if sample == nil {
-				return nil
+				return err
 			}
 			sample.Channel, sample.Pair, sample.Round, sample.Order = recording.Exact, i, 1, k+1
 			s.Samples = append(s.Samples, *sample)
@@ -141,6 +133,24 @@ func (s *session) exactOne(ctx context.Context, p *plan) error {
 		}
 	}
 	return nil
+}
+
+// runExact runs one process of n iterations; one that voids itself is repeated.
+// There is no sample where the benchmark is out of the run.
+func (s *session) runExact(ctx context.Context, p *plan, side recording.Side, n int) (*recording.Sample, error) {
+	for {
+		f, err := s.runAlone(ctx, side, p.path, s.leafJob(p, n, 1))
+		if err != nil {
+			return nil, err
+		}
+		reason, void := voided(f)
+		if !void {
+			return s.valuesOf(p, side, f, 1), nil
+		}
+		if !s.repeat(p, side, reason) {
+			return nil, nil
+		}
+	}
 }
 
 // valuesOf turns a process's output into a sample. Where there is none, the

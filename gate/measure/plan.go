@@ -136,11 +136,21 @@ func (s *session) planFunction(ctx context.Context, path, name string) error {
 // ok is false when it failed, which is then an outcome.
 func (s *session) discover(ctx context.Context, side recording.Side, key recording.Key, benchtime string) ([]recording.Result, bool, error) {
 	pattern := s.functionPattern(key)
-	f, err := s.runAlone(ctx, side, key.Pkg, job{pattern: pattern, benchtime: benchtime, procs: 1, cores: s.pinned(s.drawCore()), timeout: s.PlanLimit, planning: true})
-	if err != nil {
-		return nil, false, err
+	var f finished
+	for voids := 0; ; voids++ {
+		var err error
+		f, err = s.runAlone(ctx, side, key.Pkg, job{pattern: pattern, benchtime: benchtime, procs: 1, cores: s.pinned(s.drawCore()), timeout: s.PlanLimit, planning: true})
+		if err != nil {
+			return nil, false, err
+		}
+		if _, void := voided(f); !void || voids == voidsMax {
+			break
+		}
 	}
 	out, failure := s.parse(side, key, f, 1)
+	if failure == nil {
+		failure = twice(side, out.Results)
+	}
 	if failure != nil {
 		s.Outcomes = append(s.Outcomes, *failure)
 		return nil, false, nil
@@ -152,6 +162,20 @@ func (s *session) discover(ctx context.Context, side recording.Side, key recordi
 		return s.Only != nil && !slices.Contains(s.Only, r.Key)
 	})
 	return leaves, true, nil
+}
+
+// twice finds a benchmark that a binary ran more than once in one run, so that
+// nobody could say which result is which.
+func twice(side recording.Side, results []recording.Result) *recording.Outcome {
+	seen := map[recording.Key]bool{}
+	for _, r := range results {
+		if seen[r.Key] {
+			return &recording.Outcome{Key: r.Key, Side: side, Kind: recording.Garbage,
+				Detail: "it gave two results in one run; does the package have it twice, inside and in its external tests? Rename one"}
+		}
+		seen[r.Key] = true
+	}
+	return nil
 }
 
 // functionPattern selects the wanted sub-benchmarks of one function: by the

@@ -275,18 +275,30 @@ func (s *session) wallPair(ctx context.Context, p *plan, order []recording.Side)
 	}
 }
 
+// voided tells whether a run says of itself that it does not count, and why.
+func voided(f finished) (reason string, ok bool) {
+	_, rest, ok := strings.Cut(f.stdout+f.stderr, voidMark)
+	reason, _, _ = strings.Cut(rest, "\n")
+	return reason, ok && f.err != nil
+}
+
+// repeat tells whether a benchmark with a void run may run again. One that has
+// had too many is out.
+func (s *session) repeat(p *plan, side recording.Side, reason string) bool {
+	p.voids++
+	if p.voids <= voidsMax {
+		return true
+	}
+	p.gone = true
+	s.outcome(p.key, side, recording.Void, itoa(p.voids)+" runs voided themselves, the last because "+trimOutput(reason, ""))
+	return false
+}
+
 // pairSamples reads both processes of a pair. void asks for a repetition.
 func (s *session) pairSamples(p *plan, order []recording.Side, ended []finished, procs int) (samples []recording.Sample, void bool) {
 	for i, f := range ended {
-		if _, reason, ok := strings.Cut(f.stdout+f.stderr, voidMark); ok && f.err != nil {
-			p.voids++
-			if p.voids <= voidsMax {
-				return nil, true
-			}
-			p.gone = true
-			line, _, _ := strings.Cut(reason, "\n")
-			s.outcome(p.key, order[i], recording.Void, itoa(p.voids)+" runs voided themselves, the last because "+trimOutput(line, ""))
-			return nil, false
+		if reason, ok := voided(f); ok {
+			return nil, s.repeat(p, order[i], reason)
 		}
 		sample := s.valuesOf(p, order[i], f, procs)
 		if sample == nil {
