@@ -97,7 +97,8 @@ func (r *run) open(ctx context.Context) error {
 	if r.tool, err = measure.FindToolchain(ctx, root); err != nil {
 		return err
 	}
-	r.headDir = root
+	// Without links, as git and the go command name folders.
+	r.headDir = filepath.Join(r.repo.Top, r.repo.Module)
 	r.manifest = recording.Manifest{
 		Schema: recording.Schema, Tool: toolVersion(), Command: r.flags.command,
 		Toolchain: r.tool.Version, BuildFlags: measure.BuildFlags,

@@ -197,40 +197,73 @@ func (t Toolchain) build(ctx context.Context, side recording.Side, moduleDir, ov
 // hashInputs hashes what the benchmarks of p can read from the tree: its own
 // folder with testdata, and the inputs that perfgate.yml lists.
 func (p *pkg) hashInputs(moduleDir string, inputs []string) error {
-	var names []string
+	roots := []string{filepath.Join(p.dir, "testdata")}
+	for _, in := range inputs {
+		roots = append(roots, filepath.Join(moduleDir, in))
+	}
 	entries, err := os.ReadDir(p.dir)
 	if err != nil {
 		return fmt.Errorf("hashing the inputs of %s: %w", p.path, err)
 	}
 	for _, e := range entries {
 		// In a worktree .git is a file.
-		if e.Type().IsRegular() && e.Name() != ".git" {
-			names = append(names, filepath.Join(p.dir, e.Name()))
+		if !e.IsDir() && e.Name() != ".git" {
+			roots = append(roots, filepath.Join(p.dir, e.Name()))
 		}
 	}
-	roots := []string{filepath.Join(p.dir, "testdata")}
-	for _, in := range inputs {
-		roots = append(roots, filepath.Join(moduleDir, in))
-	}
+	found := inputFiles{seen: map[string]bool{}}
 	for _, root := range roots {
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.Type().IsRegular() {
-				names = append(names, path)
-			}
-			return err
-		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := found.add(root); err != nil {
 			return fmt.Errorf("hashing the inputs of %s: %w", p.path, err)
 		}
 	}
-	rel := make([]string, len(names))
-	for i, n := range names {
+	rel := make([]string, len(found.names))
+	for i, n := range found.names {
 		if rel[i], err = filepath.Rel(moduleDir, n); err != nil {
 			return fmt.Errorf("hashing the inputs of %s: %w", p.path, err)
 		}
 	}
 	p.inputsHash, err = hashFiles(moduleDir, rel)
 	return err
+}
+
+// inputFiles gathers regular files. Links are followed: what a benchmark reads
+// through one is its input too.
+type inputFiles struct {
+	names []string
+	seen  map[string]bool // folders, without links: a link may lead back
+}
+
+// add gathers path, or what is below it. What is not there, or a link to
+// nothing, has nothing that could be read.
+func (f *inputFiles) add(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().IsRegular():
+		f.names = append(f.names, path)
+		return nil
+	case !info.IsDir():
+		return nil
+	}
+	folder, err := filepath.EvalSymlinks(path)
+	if err != nil || f.seen[folder] {
+		return err
+	}
+	f.seen[folder] = true
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := f.add(filepath.Join(path, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hashFiles hashes names and contents of files below dir, in sorted order.
