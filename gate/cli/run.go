@@ -43,6 +43,8 @@ type run struct {
 	tool     measure.Toolchain
 	baseDir  string // module folder of each side
 	headDir  string
+	baseTop  string // roots of the trees that were checked out for a side
+	headTop  string
 	cfg      *config.Config
 	suite    config.Suite
 	measure  measure.Config
@@ -174,20 +176,24 @@ func (r *run) checkOut(ctx context.Context) error {
 	if r.out, err = claimOut(r.flags, r.repo.Private, r.env.Dir, m.Base.Commit, m.Head.Commit); err != nil {
 		return err
 	}
-	add := func(commit string) (string, error) {
-		dir, remove, err := r.repo.AddWorktree(ctx, commit)
-		if err == nil {
-			r.cleanups = append(r.cleanups, remove)
-		}
-		return dir, err
-	}
-	if r.baseDir, err = add(m.Base.Commit); err != nil {
+	if r.baseTop, r.baseDir, err = r.addWorktree(ctx, m.Base.Commit); err != nil {
 		return err
 	}
 	if r.flags.command == "check" {
-		r.headDir, err = add(m.Head.Commit)
+		r.headTop, r.headDir, err = r.addWorktree(ctx, m.Head.Commit)
 	}
 	return err
+}
+
+// addWorktree checks commit out, and gives the tree's root and the module's
+// folder in it.
+func (r *run) addWorktree(ctx context.Context, commit string) (top, module string, err error) {
+	module, remove, err := r.repo.AddWorktree(ctx, commit)
+	if err != nil {
+		return "", "", err
+	}
+	r.cleanups = append(r.cleanups, remove)
+	return strings.TrimSuffix(module, string(filepath.Separator)+r.repo.Module), module, nil
 }
 
 // configure reads the base side's perfgate.yml: a change cannot bring its own
@@ -275,7 +281,7 @@ func (r *run) prepare(context.Context) error {
 		bench = r.suite.Bench
 	}
 	r.measure = measure.Config{
-		Toolchain: r.tool, BaseDir: r.baseDir, HeadDir: r.headDir,
+		Toolchain: r.tool, BaseDir: r.baseDir, HeadDir: r.headDir, BaseTop: r.baseTop, HeadTop: r.headTop,
 		Packages: r.suite.Packages, Bench: bench, Inputs: r.cfg.Inputs,
 		MeasureIdentical: r.manifest.AA,
 		Cores:            machine.Cores(), CanPin: machine.CanPin(), Seed: r.manifest.Seed, PlanLimit: r.flags.timeout,

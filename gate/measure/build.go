@@ -43,6 +43,38 @@ func (e *BuildError) Error() string {
 type Toolchain struct {
 	Root    string
 	Version string // "go1.26.8"
+	work    string // GOWORK; empty where the go command looks for it itself
+	tmp     string // GOTMPDIR: a killed go command leaves its temporary files
+}
+
+// within is the toolchain for the module at dir in the tree at top. The tree may
+// lie inside another one, as a worktree below the git directory does, and a
+// go.work or go.mod up there is not its own.
+func (t Toolchain) within(side recording.Side, top, dir string) (Toolchain, error) {
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
+		return t, &BuildError{Side: side, Pkg: "the module", Output: "this version has no go.mod in the module's folder"}
+	}
+	// Whoever sets GOWORK means both sides.
+	if top == "" || os.Getenv("GOWORK") != "" {
+		return t, nil
+	}
+	if t.work = workFile(top, dir); t.work == "" {
+		t.work = "off"
+	}
+	return t, nil
+}
+
+// workFile is the go.work that governs dir, not looking above top.
+func workFile(top, dir string) string {
+	for ; ; dir = filepath.Dir(dir) {
+		file := filepath.Join(dir, "go.work")
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+			return file
+		}
+		if dir == top || dir == filepath.Dir(dir) {
+			return ""
+		}
+	}
 }
 
 // FindToolchain asks the go command on PATH, in the module at dir, which
@@ -87,6 +119,15 @@ func (t Toolchain) command(ctx context.Context, dir string, args ...string) *exe
 	cmd := exec.CommandContext(ctx, filepath.Join(t.Root, "bin", "go"), args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local", "GOROOT="+t.Root)
+	if t.work != "" {
+		cmd.Env = append(cmd.Env, "GOWORK="+t.work)
+	}
+	if t.tmp != "" {
+		cmd.Env = append(cmd.Env, "GOTMPDIR="+t.tmp)
+	}
+	// The compilers must end with it: they write to folders that are removed next.
+	setGroup(cmd)
+	cmd.Cancel = func() error { killGroup(cmd); return nil }
 	return cmd
 }
 

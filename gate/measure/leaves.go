@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -88,11 +87,7 @@ func Leaves(ctx context.Context, cfg LeavesConfig) (map[recording.Key]map[string
 // buildLeaves builds with the overlay too, so that the units are those of a
 // measurement.
 func (s *session) buildLeaves(ctx context.Context) error {
-	overlayDir := filepath.Join(s.Scratch, "overlay")
-	if err := os.MkdirAll(overlayDir, 0o755); err != nil {
-		return fmt.Errorf("making a folder for the overlay: %w", err)
-	}
-	overlay, err := WriteOverlay(s.Toolchain.Root, overlayDir)
+	overlay, err := s.prepare()
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,10 @@ type Config struct {
 	Toolchain Toolchain
 	// BaseDir and HeadDir are the module's folders on each side.
 	BaseDir, HeadDir string
+	// BaseTop and HeadTop are the roots of the trees that they are in: nothing
+	// above them belongs to that side. Empty where the user's own place counts,
+	// with all that the go command finds there.
+	BaseTop, HeadTop string
 	// Packages are patterns for go list; Bench is a -test.bench pattern.
 	Packages []string
 	Bench    string
@@ -97,7 +101,10 @@ type session struct {
 	Config
 	rng        *rand.Rand
 	base, head map[string]*pkg
-	bench      []string // parts of the -test.bench pattern
+	tools      map[recording.Side]Toolchain
+	workspaces map[recording.Side]bool // a go.work governs the side
+	tmp        string                  // the benchmark processes' TMPDIR
+	bench      []string                // parts of the -test.bench pattern
 	plans      []*plan
 	exact      map[recording.Key]*exactRuns
 	redefined  map[string]string
@@ -113,7 +120,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	s := &session{
 		Config: cfg, bench: splitPattern(cfg.Bench),
 		rng:   rand.New(rand.NewPCG(cfg.Seed, 0)),
-		exact: map[recording.Key]*exactRuns{},
+		exact: map[recording.Key]*exactRuns{}, tools: map[recording.Side]Toolchain{}, workspaces: map[recording.Side]bool{},
 	}
 	s.Units = map[string]recording.Unit{}
 	for _, part := range s.bench {
@@ -146,20 +153,16 @@ func (s *session) outcome(key recording.Key, side recording.Side, kind recording
 
 // build compiles both sides before anything is measured.
 func (s *session) build(ctx context.Context) error {
-	overlayDir := filepath.Join(s.Scratch, "overlay")
-	if err := os.MkdirAll(overlayDir, 0o755); err != nil {
-		return fmt.Errorf("making a folder for the overlay: %w", err)
-	}
-	overlay, err := WriteOverlay(s.Toolchain.Root, overlayDir)
+	overlay, err := s.prepare()
 	if err != nil {
 		return err
 	}
 	s.report(Progress{Phase: "building", Detail: "listing packages"})
-	if s.head, err = s.Toolchain.listPackages(ctx, recording.Head, s.HeadDir, s.Packages); err != nil {
+	if s.head, err = s.list(ctx, recording.Head, s.HeadTop, s.HeadDir); err != nil {
 		return err
 	}
 	var failed *BuildError
-	s.base, err = s.Toolchain.listPackages(ctx, recording.Base, s.BaseDir, s.Packages)
+	s.base, err = s.list(ctx, recording.Base, s.BaseTop, s.BaseDir)
 	if errors.As(err, &failed) {
 		s.outcome(recording.Key{Pkg: failed.Pkg}, recording.Base, recording.NoBuild, failed.Output)
 	} else if err != nil {
@@ -179,6 +182,34 @@ func (s *session) build(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// prepare writes the overlay, and gives the go command and the benchmarks places
+// for temporary files: what one that is killed leaves there goes with the rest.
+func (s *session) prepare() (overlay string, err error) {
+	overlayDir := filepath.Join(s.Scratch, "overlay")
+	s.tmp = filepath.Join(s.Scratch, "tmp")
+	for _, dir := range []string{overlayDir, s.tmp} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", fmt.Errorf("making a folder: %w", err)
+		}
+	}
+	s.Toolchain.tmp = s.Scratch
+	return WriteOverlay(s.Toolchain.Root, overlayDir)
+}
+
+// list finds one side's packages, and settles what builds them.
+func (s *session) list(ctx context.Context, side recording.Side, top, dir string) (map[string]*pkg, error) {
+	tool, err := s.Toolchain.within(side, top, dir)
+	if err != nil {
+		return nil, err
+	}
+	s.tools[side] = tool
+	s.workspaces[side] = workFile(top, dir) != "" && os.Getenv("GOWORK") == ""
+	if side == recording.Base && s.workspaces[recording.Head] != s.workspaces[recording.Base] {
+		s.Warnings = append(s.Warnings, "only one side has a go.work file: what the workspace replaces is not the same code on both sides")
+	}
+	return tool.listPackages(ctx, side, dir, s.Packages)
 }
 
 // findRedefined compares the benchmarks' own code before any of it runs.
@@ -245,7 +276,7 @@ func (s *session) buildOne(ctx context.Context, side recording.Side, path, overl
 	}
 	// The same name on both sides: it is part of the binary's hash.
 	out := filepath.Join(s.Scratch, string(side), fmt.Sprintf("%d.test", i))
-	err := s.Toolchain.build(ctx, side, dir, overlay, out, p)
+	err := s.tools[side].build(ctx, side, dir, overlay, out, p)
 	var failed *BuildError
 	if errors.As(err, &failed) && side == recording.Base {
 		s.outcome(recording.Key{Pkg: path}, side, recording.NoBuild, failed.Output)

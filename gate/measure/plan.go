@@ -379,7 +379,7 @@ func (s *session) side(side recording.Side, path string) *pkg {
 // complete fills a job with what the side's package knows.
 func (s *session) complete(side recording.Side, path string, j job) job {
 	p := s.side(side, path)
-	j.binary, j.dir = p.binary, p.dir
+	j.binary, j.dir, j.tmp = p.binary, p.dir, s.tmp
 	return j
 }
 

@@ -33,7 +33,8 @@ type job struct {
 	procs     int    // GOMAXPROCS
 	cores     []int  // pinned to these, or free when empty
 	timeout   time.Duration
-	planning  bool // the run only chooses how to measure
+	planning  bool   // the run only chooses how to measure
+	tmp       string // its folder for temporary files, or empty for the caller's
 }
 
 // errHung: the process was killed at its time limit.
@@ -67,6 +68,9 @@ func start(ctx context.Context, j job, meet bool) (*proc, error) {
 	if j.planning {
 		p.cmd.Env = append(p.cmd.Env, "PERFGATE_PLAN=1")
 	}
+	if j.tmp != "" {
+		p.cmd.Env = append(p.cmd.Env, "TMPDIR="+j.tmp)
+	}
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	// A grandchild that keeps the pipes open must not keep us waiting.
 	p.cmd.WaitDelay = 2 * time.Second
@@ -88,10 +92,19 @@ func start(ctx context.Context, j job, meet bool) (*proc, error) {
 	}
 	p.timer = time.AfterFunc(j.timeout, func() {
 		close(p.hung)
-		killGroup(p.cmd)
+		p.kill()
 	})
-	p.stop = context.AfterFunc(ctx, func() { killGroup(p.cmd) })
+	p.stop = context.AfterFunc(ctx, p.kill)
 	return p, nil
+}
+
+// kill ends the process. A child of it in a group of its own lives on and may
+// hold the pipe of the meeting, so nobody may wait for that any longer either.
+func (p *proc) kill() {
+	killGroup(p.cmd)
+	if p.ready != nil {
+		_ = p.ready.SetReadDeadline(time.Now())
+	}
 }
 
 func launch(cmd *exec.Cmd, cores []int) error {
@@ -138,7 +151,8 @@ func (p *proc) closeMeeting() {
 	}
 }
 
-// awaitReady returns when the process waits before its timed part, or is gone.
+// awaitReady returns when the process waits before its timed part, is gone, or
+// was killed.
 func (p *proc) awaitReady() {
 	var b [1]byte
 	_, _ = p.ready.Read(b[:])
