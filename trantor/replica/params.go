@@ -26,7 +26,7 @@ type Params struct {
 
 	// Availability.
 	BatchWindow int           // batches of one replica that are not ordered
-	KeepEpochs  int           // epochs for which batches outlive their checkpoint
+	KeepEpochs  int           // epochs for which batches and instances outlive their checkpoint
 	RetryAfter  time.Duration // then what got no answer is sent again
 
 	// Ordering.
@@ -50,9 +50,10 @@ type Params struct {
 // Memory that faulty peers can make a replica hold: BatchWindow batches of
 // BatchBytesMax each, 256 * 512 KiB = 128 MiB, for each of them. Clients:
 // PendingBytesMax, and a window of 4096 bits (512 bytes) twice for each of
-// ClientsMax, 64 MiB. Delivered batches: those of KeepEpochs and the current
-// epoch, which at 32 slots of a replica and 256 KiB in a slot are 16 MiB for
-// each replica.
+// ClientsMax, 64 MiB. Delivered batches: those of KeepEpochs epochs and of the
+// at most EpochsAheadMax that have no stable checkpoint; an epoch, at 32 slots of
+// a replica and 256 KiB in a slot, has 8 MiB for each replica. A faulty one can
+// put CertsPerSlotMax batches of BatchBytesMax into each slot, which is 1 GiB.
 //
 // SlotsQueuedMax leaves room for a replica to lag 16 epochs behind the others,
 // four times what they may be ahead of a checkpoint.

@@ -137,7 +137,7 @@ func (r *Replica) configs(cfg Config) configs {
 			Node: cfg.Node, Members: cfg.Members, Self: ids.Ordering, Net: ids.Net, Delivery: ids.Delivery,
 			NewInstance: r.newInstance(cfg),
 			EpochLength: p.EpochLength, MaxCertsPerSlot: p.CertsPerSlotMax, OwnInFlightMax: p.OwnInFlightMax,
-			EpochsAheadMax: p.EpochsAheadMax, BufferedMax: p.EarlyMessageMax,
+			EpochsAheadMax: p.EpochsAheadMax, KeepEpochs: p.KeepEpochs, BufferedMax: p.EarlyMessageMax,
 		},
 		delivery: delivery.Config{
 			Self: ids.Delivery, Mempool: ids.Mempool, Availability: ids.Availability, Checkpoint: ids.Checkpoint,

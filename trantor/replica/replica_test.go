@@ -11,6 +11,7 @@ import (
 	"github.com/perfgate/perfgate/mir/sim"
 	"github.com/perfgate/perfgate/trantor/app"
 	"github.com/perfgate/perfgate/trantor/crypto"
+	"github.com/perfgate/perfgate/trantor/ordering/pbft"
 	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -199,6 +200,28 @@ func TestReplicaThatWasCutOffCatchesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.runUntilDelivered(w.load(), w.nodes()...)
+}
+
+// Replica 3 proposes to replicas 0 and 1 only, makes checkpoints with them, and
+// then falls silent. If replica 2 had been left behind for good, 0 and 1 would
+// be alone.
+func TestFaultyLeaderCannotLeaveACorrectReplicaBehind(t *testing.T) {
+	network := sim.Network{Latency: sim.Fixed(5 * time.Millisecond), Filter: func(p sim.Packet) sim.Fate {
+		_, proposal := p.Msg.(pbft.PrePrepare)
+		return sim.Fate{Drop: proposal && p.From == 3 && p.To == 2}
+	}}
+	w := newWorld(t, 1, 4, network, nil)
+	const each = 1000
+	for i := range each {
+		for node := range 4 {
+			w.submit(time.Duration(i)*time.Millisecond, node, uint64(node), uint64(i))
+		}
+	}
+	w.sim.At(2*time.Second, func() { w.sim.Crash(3) })
+	w.runUntilDelivered(3*each, 0, 1, 2)
+	if w.stable[0] == 0 {
+		t.Error("no checkpoint was stable: the test shows nothing")
+	}
 }
 
 // The same seed gives the same run, byte for byte, and another one does not.

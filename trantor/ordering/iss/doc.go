@@ -24,8 +24,13 @@
 // go to the front of the queue again.
 //
 // Epochs may begin EpochsAheadMax ahead of the checkpoint, no further. The
-// instances of a finished epoch go on answering until a checkpoint at or above
-// it is stable.
+// instances of a finished epoch go on answering until the checkpoint KeepEpochs
+// after it is stable. One such epoch is enough for a replica from which a faulty
+// leader hides a proposal: while it asks for the value (pbft's DECISION), it
+// leads nothing in the next epoch, which therefore does not end before the
+// others have waited for it as long as it waits itself before it asks. With
+// none, a checkpoint by the faulty replica and the others would come first, and
+// with both of them missing no quorum would be left.
 //
 // What it does not do: it does not look into certificates, it fetches nothing
 // for a replica that is many epochs behind (that is state transfer), and all

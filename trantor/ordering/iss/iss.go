@@ -34,6 +34,7 @@ type Config struct {
 	MaxCertsPerSlot int // Certificates in one proposal.
 	OwnInFlightMax  int // Own proposals that hold certificates and are undecided.
 	EpochsAheadMax  int // Epochs that may begin above the last stable checkpoint.
+	KeepEpochs      int // Epochs for which instances outlive their epoch's checkpoint.
 	// BufferedMax is how many messages of each peer are kept for epochs that
 	// have not begun here. More are dropped.
 	BufferedMax int
@@ -54,6 +55,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("iss: OwnInFlightMax is %d, want at least 1", c.OwnInFlightMax)
 	case c.EpochsAheadMax < 1:
 		return fmt.Errorf("iss: EpochsAheadMax is %d, want at least 1", c.EpochsAheadMax)
+	case c.KeepEpochs < 0:
+		return fmt.Errorf("iss: KeepEpochs is %d, want 0 or more", c.KeepEpochs)
 	case c.BufferedMax < 0:
 		return fmt.Errorf("iss: BufferedMax is %d, want 0 or more", c.BufferedMax)
 	}
@@ -360,10 +363,10 @@ func (l *Log) tellNeeded(out *mir.Out) {
 	}
 }
 
-// collect closes the instances of epochs that are complete here and below a
-// stable checkpoint. The current epoch stays, complete or not.
+// collect closes the instances of epochs that are complete here and old enough.
+// The current epoch stays, complete or not.
 func (l *Log) collect(out *mir.Out) {
-	for len(l.epochs) > 1 && l.first < l.stable {
+	for len(l.epochs) > 1 && l.first+types.Epoch(l.cfg.KeepEpochs) < l.stable {
 		for _, instance := range l.epochs[0].instances {
 			instance.Apply(mir.Event{To: l.cfg.Self, Body: types.CloseSegment{}}, out)
 		}

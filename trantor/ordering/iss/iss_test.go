@@ -362,6 +362,20 @@ func TestInstancesAnswerUntilTheCheckpointIsStable(t *testing.T) {
 	}
 }
 
+func TestInstancesOutliveTheirCheckpointByKeepEpochs(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.KeepEpochs = 1 })
+	b.finishEpoch(0)
+	b.finishEpoch(1)
+	b.apply(0, types.StableCheckpoint{Epoch: 0})
+	b.receive(2, SubOf(0, 3), message{})
+	b.want("instance 0/3 gets message from 2")
+	b.apply(0, types.StableCheckpoint{Epoch: 1})
+	b.receive(2, SubOf(0, 3), message{})
+	b.want()
+	b.receive(2, SubOf(1, 3), message{})
+	b.want("instance 1/3 gets message from 2")
+}
+
 func TestReplicaThatIsBehindKeepsItsEpoch(t *testing.T) {
 	b := newBench(t, nil)
 	b.apply(0, types.StableCheckpoint{Epoch: 2})
@@ -425,6 +439,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		"MaxCertsPerSlot": func(c *Config) { c.MaxCertsPerSlot = types.MaxCertsPerSlot + 1 },
 		"OwnInFlightMax":  func(c *Config) { c.OwnInFlightMax = 0 },
 		"EpochsAheadMax":  func(c *Config) { c.EpochsAheadMax = 0 },
+		"KeepEpochs":      func(c *Config) { c.KeepEpochs = -1 },
 		"BufferedMax":     func(c *Config) { c.BufferedMax = -1 },
 	} {
 		cfg := newBench(t, nil).log.cfg
