@@ -134,7 +134,7 @@ const (
 	NoBuild   OutcomeKind = "no-build"  // the base side does not compile
 	Void      OutcomeKind = "void"      // runs void themselves again and again, or inputs changed while measuring
 	Skipped   OutcomeKind = "skipped"   // b.Skip on both sides
-	TooFew    OutcomeKind = "too-few"   // fewer runs than a comparison needs, and not for want of time
+	TooFew    OutcomeKind = "too-few"   // fewer runs than a comparison needs; for want of time, none at all
 )
 
 // Outcome is a benchmark (or, with an empty Name, a package) that could not be compared.

@@ -164,6 +164,11 @@ func (j *judge) unfinished(r *Row, t *tracked) {
 		// It was only held to see whether it improved.
 		r.Decision, r.Why = Pass, fmt.Sprintf("no slowdown of %d %% after %d pairs", r.Target, pairs)
 		return
+	case j.manifest.OutOfTime && pairs == 0:
+		// Undecided is what was looked at; this was not.
+		r.Decision, r.Why = Inconclusive, "the budget ended before its first pair"
+		j.tooFew(r, r.Change.Test.Unit+": "+r.Why+"; give it more time with --budget, or measure fewer benchmarks")
+		return
 	case j.manifest.OutOfTime:
 		r.Why = fmt.Sprintf("the budget ended after %d pairs", pairs)
 	default:

@@ -151,6 +151,8 @@ func TestDecide(t *testing.T) {
 		{"nothing at all", newFixture(), nil, ExitNotMeasured, SuiteNotMeasured},
 		{"nothing but outcomes", newFixture().outcome(added), nil, ExitNotMeasured, SuiteNotMeasured},
 		{"no pair before the budget ended", newFixture().timed(0).outOfTime(), []Decision{Inconclusive}, ExitNotMeasured, SuiteNotMeasured},
+		{"no pair of one test before the budget ended", newFixture().timed(0, same...).timed(1).outOfTime(), []Decision{Inconclusive, Pass}, ExitNotMeasured, SuiteNotMeasured},
+		{"exact runs, and no pair before the budget ended", newFixture().timed(0).exact(1, 3, 3, 3).outOfTime(), []Decision{Inconclusive, Pass}, ExitNotMeasured, SuiteNotMeasured},
 		{"all ignored", newFixture().timed(0, same...).rule(config.Rule{Ignore: true}), []Decision{Ungated}, ExitNotMeasured, SuiteNotMeasured},
 		{"all unchanged", newFixture().unchanged(0).unchanged(1), nil, ExitPass, SuiteNoChange},
 	}
