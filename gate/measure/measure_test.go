@@ -106,7 +106,8 @@ func TestChannelFollowsFromWhatABenchmarkCosts(t *testing.T) {
 		"computes on a busy machine":    {plan{cpuOp: 10 * us, wallOp: 40 * us, delayOp: 29 * us}, true, false},
 		"waits":                         {plan{cpuOp: 1 * us, wallOp: 1 * ms}, false, true},
 		"long op":                       {plan{cpuOp: 300 * ms, wallOp: 300 * ms}, false, true},
-		"parallel":                      {plan{cpuOp: 10 * us, wallOp: 10 * us, parallel: true}, true, true},
+		"parallel":                      {plan{cpuOp: 10 * us, wallOp: 10 * us, parallel: true, timed: true}, true, true},
+		"parallel, and hides its time":  {plan{cpuOp: 10 * us, wallOp: 10 * us, parallel: true}, true, false},
 		"reports its own figure":        {plan{cpuOp: 10 * us, wallOp: 10 * us, declared: []string{"tx/s"}}, true, true},
 		"waits and reports its own":     {plan{cpuOp: 1 * us, wallOp: 1 * ms, declared: []string{"p50-latency-sec"}}, false, true},
 		"follows a schedule":            {plan{cpuOp: 10 * us, wallOp: 10 * us, wallOnly: true}, false, true},
@@ -119,6 +120,25 @@ func TestChannelFollowsFromWhatABenchmarkCosts(t *testing.T) {
 		}
 		if p.coRun && p.coRunWhy == "" || p.wall && p.wallWhy == "" {
 			t.Errorf("%s: no reason is recorded", name)
+		}
+	}
+}
+
+// A slower operation must not pass because the benchmark counts something else.
+func TestTheTimeIsJudgedWhereTheCoRunDoesNotSeeIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		plan plan
+		want []string
+	}{
+		"waits":                            {plan{wall: true, timed: true}, []string{"sec/op"}},
+		"waits and reports a figure":       {plan{wall: true, timed: true, declared: []string{"hits/op"}}, []string{"hits/op", "sec/op"}},
+		"waits, and hides its time":        {plan{wall: true, declared: []string{"tx/s"}}, []string{"tx/s"}},
+		"long, and reports nothing at all": {plan{wall: true}, []string{"cpu-sec/op"}},
+		"computes and reports a figure":    {plan{coRun: true, wall: true, timed: true, declared: []string{"hits/op"}}, []string{"hits/op"}},
+		"parallel":                         {plan{coRun: true, wall: true, timed: true, parallel: true}, []string{"sec/op"}},
+	} {
+		if got := c.plan.wallUnits(); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }

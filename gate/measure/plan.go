@@ -43,6 +43,7 @@ type plan struct {
 	delayOp            float64 // seconds per op that it was ready to run and had no CPU
 	minN               int
 	parallel, wallOnly bool
+	timed              bool     // it reports its time
 	declared           []string // timed units of its own with a known direction
 	exact              []string // units declared exact
 	coRun, wall        bool
@@ -297,7 +298,7 @@ func (s *session) newPlan(path string, r recording.Result) *plan {
 		case v.Unit == "cpu-sec/op":
 			p.cpuOp = v.Value
 		case v.Unit == "sec/op":
-			p.wallOp = v.Value
+			p.wallOp, p.timed = v.Value, true
 		case v.Unit == delayUnit:
 			p.delayOp = v.Value / 1e9 / float64(r.N)
 		case v.Unit == recording.WallOnly:
@@ -338,7 +339,7 @@ func (p *plan) choose(cores int) {
 	default:
 		p.coRun, p.coRunWhy = true, "its cost is CPU"
 	}
-	if !p.wall && p.parallel {
+	if !p.wall && p.parallel && p.timed {
 		p.wall, p.wallWhy = true, "it calls RunParallel"
 	}
 	if !p.wall && len(p.declared) > 0 {
@@ -347,6 +348,20 @@ func (p *plan) choose(cores int) {
 	if p.wall && cores < 2 {
 		p.wallWhy += "; not measurable on one core"
 	}
+}
+
+// wallUnits are what the wall channel judges: the figures that the benchmark
+// reports, and its time unless the co-run sees all of that. Where the time says
+// nothing the benchmark hides it, with b.ReportMetric(0, "ns/op").
+func (p *plan) wallUnits() []string {
+	units := slices.Clone(p.declared)
+	if p.timed && (!p.coRun || p.parallel) {
+		units = append(units, "sec/op")
+	}
+	if len(units) == 0 && !p.coRun {
+		units = append(units, "cpu-sec/op")
+	}
+	return units
 }
 
 // iterations is how many ops make a run of the wanted length.

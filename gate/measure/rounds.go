@@ -70,11 +70,7 @@ func (s *session) registerPlan(p *plan) {
 		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: p.key, Channel: recording.CoRun, Reason: p.coRunWhy, N: p.n, ExactN: p.exactN})
 	}
 	if p.wall {
-		units := p.declared
-		if len(units) == 0 {
-			units = []string{"sec/op"}
-		}
-		for _, u := range units {
+		for _, u := range p.wallUnits() {
 			add(wallKey, u, recording.Wall)
 		}
 		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: wallKey, Channel: recording.Wall, Reason: p.wallWhy, N: p.wallN, ExactN: p.exactN})
