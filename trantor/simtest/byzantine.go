@@ -5,7 +5,6 @@ import (
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/mir/sim"
-	"github.com/perfgate/perfgate/trantor/checkpoint"
 	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/ordering/pbft"
 	"github.com/perfgate/perfgate/trantor/quorum"
@@ -15,8 +14,7 @@ import (
 // byzantine turns what the Byzantine replicas of a scenario send into what a
 // cunning replica might send: as leaders they propose one thing to the replicas
 // with even numbers and another to those with odd ones, whom they also deny
-// their commits and new views. They sign no checkpoint, so that none is stable
-// before all correct replicas are there (package doc).
+// their commits and new views.
 type byzantine struct {
 	scenario Scenario
 	earlier  map[types.NodeID]types.Proposal // The last proposal with certificates, to be proposed again.
@@ -48,8 +46,6 @@ func (b *byzantine) fate(p sim.Packet) sim.Fate {
 		}
 	case pbft.Commit, pbft.NewView:
 		return sim.Fate{Drop: odd}
-	case checkpoint.Vote, checkpoint.Certificate:
-		return sim.Fate{Drop: true}
 	}
 	return sim.Fate{}
 }

@@ -86,7 +86,7 @@ func (s *Scenario) drawParams(rng *rand.Rand) {
 	p.ViewTimeout = 100*time.Millisecond + upTo(rng, 400*time.Millisecond)
 	p.RetryAfter = 100*time.Millisecond + upTo(rng, 400*time.Millisecond)
 	p.EarlyMessageMax = 1 << 16
-	p.KeepEpochs = 1000 // Batches must outlast any lag: there is no state transfer.
+	p.KeepEpochs = 1
 	s.Params = p
 }
 
@@ -103,23 +103,22 @@ func (s *Scenario) drawPartition(rng *rand.Rand) {
 	s.FaultsEnd = max(s.FaultsEnd, p.Heal)
 }
 
-// drawFaulty makes up to f replicas crash or, in another run, exactly f
-// Byzantine. Byzantine replicas sign no checkpoint, so exactly f of them let no
-// checkpoint become stable before the last correct replica is there. With fewer,
-// or with crashes beside them, a correct replica may be left behind what the
-// others have collected, and only state transfer would help it.
+// drawFaulty makes up to f replicas faulty, each of them Byzantine or crashing.
+// A Byzantine replica and a partition together may leave a correct replica
+// further behind what the others have collected than KeepEpochs helps, and only
+// state transfer would: nothing is collected in such runs.
 func (s *Scenario) drawFaulty(rng *rand.Rand) {
 	f := int(quorum.Equal(s.N).FaultyMax())
-	faulty := rng.Perm(s.N)[:f]
-	if rng.IntN(3) == 0 {
-		for _, id := range faulty {
+	for _, id := range rng.Perm(s.N)[:rng.IntN(f+1)] {
+		if rng.IntN(2) == 0 {
 			s.Byzantine = append(s.Byzantine, types.NodeID(id))
+		} else {
+			s.Crashes = append(s.Crashes, Crash{Node: types.NodeID(id), At: upTo(rng, loadEnd)})
 		}
-		slices.Sort(s.Byzantine)
-		return
 	}
-	for _, id := range faulty[:rng.IntN(f+1)] {
-		s.Crashes = append(s.Crashes, Crash{Node: types.NodeID(id), At: upTo(rng, loadEnd)})
+	slices.Sort(s.Byzantine)
+	if len(s.Byzantine) > 0 && len(s.Partitions) > 0 {
+		s.Params.KeepEpochs = 1000
 	}
 }
 
