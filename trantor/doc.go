@@ -56,6 +56,15 @@
 // Protocol modules do not import each other. They are pure transitions, so the
 // same ones run in a node and, from a seed, in simulation (mir/sim).
 //
+// # Not there yet
+//
+// A replica that is more than KeepEpochs behind what the others have collected
+// stays behind: there is no state transfer. Without faulty replicas this takes
+// an outage of several epochs, but a Byzantine replica, with the help of such an
+// outage or by having batches fetched slowly, can bring it about on purpose, and
+// then counts as two. Nothing is durable: a replica that stopped does not come
+// back. Memberships do not change.
+//
 // # Glossary
 //
 //	batch        transactions of one replica in one buffer, with a number
