@@ -1,0 +1,104 @@
+package eventlog_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/mir/eventlog"
+)
+
+// replayAll replays one node into module until an error, which is io.EOF at the
+// end, and counts the steps.
+func replayAll(t *testing.T, recording []byte, i *ids, node mir.NodeID, module mir.Module) (steps uint64, err error) {
+	t.Helper()
+	p, err := eventlog.NewReplay(newReader(t, recording), eventlog.ReplayConfig{
+		Node: node, Codec: codec{}, Names: &i.names, Net: i.net, Timer: i.timer,
+		Modules: []mir.Registration{{ID: i.app, Module: module}},
+	})
+	for ; err == nil; steps++ {
+		_, _, err = p.Step()
+	}
+	return steps - 1, err
+}
+
+func TestAReplayedSimulationEndsInTheSameState(t *testing.T) {
+	run := simulate(t, 3)
+	for id, sum := range run.sums {
+		module := &counter{ids: run.ids, n: nodes}
+		steps, err := replayAll(t, run.recording, run.ids, mir.NodeID(id), module)
+		if !errors.Is(err, io.EOF) || steps != run.events[id] || module.sum != sum {
+			t.Errorf("node %d: %d steps to %d (%v), want %d to %d", id, steps, module.sum, err, run.events[id], sum)
+		}
+	}
+}
+
+func TestAStepReturnsTheEventAndItsRecord(t *testing.T) {
+	run := simulate(t, 3)
+	p, err := eventlog.NewReplay(newReader(t, run.recording), eventlog.ReplayConfig{
+		Node: 1, Codec: codec{}, Names: &run.names, Net: run.net, Timer: run.timer,
+		Modules: []mir.Registration{{ID: run.app, Module: &counter{ids: run.ids, n: nodes}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev, rec, err := p.Step()
+	if err != nil || ev.Body != (start{ticks: ticks}) || !rec.Input || rec.Node != 1 || rec.Event != "test.Start" {
+		t.Errorf("the first step is %+v, %+v (%v)", ev, rec, err)
+	}
+}
+
+func TestOtherCodeDiverges(t *testing.T) {
+	run := simulate(t, 3)
+	other := &counter{ids: run.ids, n: nodes, step: 1} // It sends other tokens.
+	steps, err := replayAll(t, run.recording, run.ids, 0, other)
+	if !errors.Is(err, eventlog.ErrDiverged) || steps == 0 || steps >= run.events[0] {
+		t.Errorf("after %d of %d steps: %v, want a divergence on the way", steps, run.events[0], err)
+	}
+	silent := mir.ModuleFunc(func(mir.Event, *mir.Out) {})
+	if _, err := replayAll(t, run.recording, run.ids, 0, silent); !errors.Is(err, eventlog.ErrDiverged) {
+		t.Errorf("a module that emits nothing: %v", err)
+	}
+}
+
+func TestAnInputThatNobodyCanRebuildStopsTheReplay(t *testing.T) {
+	i := newIDs()
+	var file bytes.Buffer
+	recorder := newRecorder(t, eventlog.Config{Out: &file, Header: eventlog.NewHeader(&i.names), Codec: codec{}, Clock: func() time.Duration { return 0 }})
+	recorder.Node(0).Intercept(mir.Event{To: i.app, Body: tick{left: 1}}, true) // Of no timer.
+	if err := recorder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := replayAll(t, file.Bytes(), i, 0, &counter{ids: i}); !errors.Is(err, eventlog.ErrUndecodable) {
+		t.Errorf("the replay ends with %v", err)
+	}
+}
+
+func TestAPartialRecordingIsNotReplayed(t *testing.T) {
+	run := simulate(t, 3)
+	filtered := filter(t, run.recording, eventlog.Filter{Inputs: true})
+	if _, err := eventlog.NewReplay(newReader(t, filtered), eventlog.ReplayConfig{}); !errors.Is(err, eventlog.ErrIncomplete) {
+		t.Errorf("a filtered recording: %v", err)
+	}
+}
+
+// filter writes what a filter chooses as a recording.
+func filter(t *testing.T, recording []byte, f eventlog.Filter) []byte {
+	t.Helper()
+	r := newReader(t, recording)
+	var out bytes.Buffer
+	w, err := eventlog.NewWriter(&out, eventlog.Header{Modules: r.Header().Modules, Partial: true})
+	if err == nil {
+		err = eventlog.Each(r, f, w.Write)
+	}
+	if err == nil {
+		err = w.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
