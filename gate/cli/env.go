@@ -11,6 +11,8 @@ import (
 	"os"
 	"runtime/debug"
 
+	"golang.org/x/term"
+
 	"github.com/perfgate/perfgate/gate/verdict"
 )
 
@@ -20,6 +22,9 @@ type Env struct {
 	Dir            string // working folder
 	Getenv         func(string) string
 	verdictShown   bool // a report ended with the verdict line already
+	Width          int  // of the terminal on standard output; 0 where it is none
+	Color          bool // colours are wanted on standard output
+	machineOutput  bool // standard output holds one document for programs, so nothing else goes there
 	Terminal       bool // standard error is a terminal: progress may be drawn
 }
 
@@ -55,7 +60,11 @@ func Main(ctx context.Context, env *Env, args []string) int {
 		}
 		code := c.run(ctx, env, args[1:])
 		if c.verdict && code != verdict.ExitPass && !env.verdictShown {
-			fmt.Fprintf(env.Stdout, "verdict: %s (exit %d)\n", exitWords(code), code)
+			out := env.Stdout
+			if env.machineOutput {
+				out = env.Stderr
+			}
+			fmt.Fprintf(out, "verdict: %s (exit %d)\n", exitWords(code), code)
 		}
 		return code
 	}
@@ -100,6 +109,9 @@ func (e *Env) fail(code int, err error) int {
 func (e *Env) parse(fs *flag.FlagSet, args []string, operands int) (code int, ok bool) {
 	fs.SetOutput(e.Stderr)
 	err := parseMixed(fs, args)
+	if format := fs.Lookup("format"); format != nil {
+		e.machineOutput = format.Value.String() != "text"
+	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return verdict.ExitPass, false
@@ -147,20 +159,21 @@ func toolVersion() string {
 	return "perfgate " + info.Main.Version
 }
 
-// isTerminal tells whether f is a character device.
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 // System is the real environment.
 func System() *Env {
 	dir, err := os.Getwd()
 	if err != nil {
 		dir = "."
 	}
-	return &Env{
+	env := &Env{
 		Stdout: os.Stdout, Stderr: os.Stderr, Dir: dir, Getenv: os.Getenv,
-		Terminal: isTerminal(os.Stderr) && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb",
+		Terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb",
 	}
+	if stdout := int(os.Stdout.Fd()); term.IsTerminal(stdout) {
+		env.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb"
+		if width, _, err := term.GetSize(stdout); err == nil {
+			env.Width = width
+		}
+	}
+	return env
 }

@@ -87,7 +87,7 @@ func (e *Env) measure(ctx context.Context, f measureFlags) int {
 		return r.exit
 	case ctx.Err() != nil:
 		return e.fail(verdict.ExitInterrupted, context.Canceled)
-	case errors.Is(err, repo.ErrSubmodule), errors.Is(err, errNotWritable):
+	case errors.Is(err, repo.ErrSubmodule), errors.Is(err, errNotWritable), errors.Is(err, measure.ErrNoRoom):
 		return e.fail(verdict.ExitNotMeasured, err)
 	case errors.As(err, &build) && build.Side == recording.Head:
 		return e.fail(verdict.ExitUsage, fmt.Errorf("%w\nfix the head side and run again; the base side was not blamed", err))

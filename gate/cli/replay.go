@@ -47,14 +47,6 @@ func (e *Env) path(operand string) string {
 	return filepath.Join(e.Dir, operand)
 }
 
-func checkFormat(format string) error {
-	switch format {
-	case "text", "json", "markdown":
-		return nil
-	}
-	return fmt.Errorf("--format %q: text, json and markdown are known", format)
-}
-
 // usageOf explains a command and its flags on standard error.
 func (e *Env) usageOf(fs *flag.FlagSet, synopsis, what string) func() {
 	return func() {

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -63,7 +64,7 @@ func (r *run) cleanUp() {
 
 func (r *run) do(ctx context.Context) error {
 	r.started = time.Now()
-	steps := []func(context.Context) error{r.open, r.resolve, r.checkOut, r.configure, r.prepare, r.readBaseline}
+	steps := []func(context.Context) error{r.open, r.resolve, r.checkOut, r.chooseToolchain, r.configure, r.prepare, r.readBaseline}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -81,10 +82,8 @@ func (r *run) do(ctx context.Context) error {
 
 // open finds the module, its repository and its toolchain.
 func (r *run) open(ctx context.Context) error {
-	switch r.flags.format {
-	case "text", "json", "markdown":
-	default:
-		return fmt.Errorf("--format %q: text, json and markdown are known", r.flags.format)
+	if err := checkFormat(r.flags.format); err != nil {
+		return err
 	}
 	if r.flags.budget < 0 || r.flags.timeout <= 0 {
 		return errors.New("--budget and --timeout must be positive durations, such as 10m")
@@ -96,15 +95,11 @@ func (r *run) open(ctx context.Context) error {
 	if r.repo, err = repo.Open(ctx, root); err != nil {
 		return err
 	}
-	if r.tool, err = measure.FindToolchain(ctx, root); err != nil {
-		return err
-	}
 	// Without links, as git and the go command name folders.
 	r.headDir = filepath.Join(r.repo.Top, r.repo.Module)
 	r.manifest = recording.Manifest{
 		Schema: recording.Schema, Tool: toolVersion(), Command: r.flags.command,
-		Toolchain: r.tool.Version, BuildFlags: measure.BuildFlags,
-		Machine: machine.Describe(r.tool.Version), Seed: r.flags.seed,
+		BuildFlags: measure.BuildFlags, Seed: r.flags.seed,
 	}
 	if r.manifest.Seed == 0 {
 		var b [8]byte
@@ -113,7 +108,18 @@ func (r *run) open(ctx context.Context) error {
 		}
 		r.manifest.Seed = binary.LittleEndian.Uint64(b[:]) >> 1
 	}
-	r.manifest.Module, err = r.tool.ModulePath(ctx, root)
+	return nil
+}
+
+// chooseToolchain takes the toolchain that the head side's module selects, for
+// both sides.
+func (r *run) chooseToolchain(ctx context.Context) error {
+	var err error
+	if r.tool, err = measure.FindToolchain(ctx, r.headDir); err != nil {
+		return fmt.Errorf("head side: %w", err)
+	}
+	r.manifest.Toolchain, r.manifest.Machine = r.tool.Version, machine.Describe(r.tool.Version)
+	r.manifest.Module, err = r.tool.ModulePath(ctx, r.headDir)
 	return err
 }
 
@@ -271,9 +277,10 @@ func (r *run) fromModule(pattern string) string {
 
 // prepare fills in what the measuring needs.
 func (r *run) prepare(context.Context) error {
-	scratch, err := os.MkdirTemp("", "perfgate-build-")
+	removeStaleScratch()
+	scratch, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", scratchPrefix, os.Getpid()))
 	if err != nil {
-		return fmt.Errorf("making a folder for the test binaries: %w", err)
+		return fmt.Errorf("%w: %w", measure.ErrNoRoom, err)
 	}
 	r.cleanups = append(r.cleanups, func() { os.RemoveAll(scratch) })
 	bench := r.flags.bench
@@ -298,16 +305,34 @@ func (r *run) prepare(context.Context) error {
 	if budget == 0 {
 		budget = defaultBudget
 	}
-	r.measure.Deadline = r.started.Add(budget - closingTime)
+	r.measure.Deadline = r.started.Add(budget - min(closingTime, budget/10))
 	r.manifest.BudgetSeconds = budget.Seconds()
 	return r.readSuite()
+}
+
+// scratchPrefix begins the name of every folder for test binaries; the process
+// id follows.
+const scratchPrefix = "perfgate-build-"
+
+// removeStaleScratch removes what runs that were killed have left.
+func removeStaleScratch() {
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), scratchPrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range left {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), scratchPrefix), "-")
+		if n, err := strconv.Atoi(pid); err == nil && n > 0 && !repo.Alive(n) {
+			os.RemoveAll(dir)
+		}
+	}
 }
 
 // defaultBudget holds where neither --budget nor a suite gives one.
 const defaultBudget = 15 * time.Minute
 
-// closingTime is kept free at the end of the budget for writing the bundle and
-// removing the worktree.
+// closingTime is kept free at the end of the budget (a tenth of a short one) for
+// writing the bundle and removing the worktree.
 const closingTime = 5 * time.Second
 
 // readSuite reads the suite's manifest from the base side.

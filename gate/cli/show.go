@@ -20,7 +20,7 @@ func (e *Env) showReport(b recording.Bundle, v verdict.Verdict, path, format str
 	}
 	in := report.Input{
 		Manifest: b.Manifest, Verdict: v, Path: e.relative(path), Hash: hash,
-		Options: report.Options{All: all, Color: false},
+		Options: report.Options{All: all, Color: e.Color, Width: e.Width},
 	}
 	switch format {
 	case "json":
@@ -46,4 +46,12 @@ func (e *Env) relative(path string) string {
 		return rel
 	}
 	return path
+}
+
+func checkFormat(format string) error {
+	switch format {
+	case "text", "json", "markdown":
+		return nil
+	}
+	return fmt.Errorf("--format %q: text, json and markdown are known", format)
 }

@@ -39,6 +39,9 @@ func (e *BuildError) Error() string {
 	return fmt.Sprintf("%s side: %s does not compile:\n%s", e.Side, e.Pkg, e.Output)
 }
 
+// ErrNoRoom: there is no place to build in. It says nothing of either side.
+var ErrNoRoom = errors.New("no room for test binaries: free some space, or set TMPDIR to another folder")
+
 // Toolchain is the Go installation that builds both sides.
 type Toolchain struct {
 	Root    string
@@ -160,7 +163,7 @@ func (t Toolchain) listPackages(ctx context.Context, side recording.Side, dir st
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &BuildError{Side: side, Pkg: strings.Join(patterns, " "), Output: trimOutput(withStderr(err).Error(), dir)}
+		return nil, &BuildError{Side: side, Pkg: strings.Join(patterns, " "), Output: explain(trimOutput(withStderr(err).Error(), dir))}
 	}
 	pkgs := map[string]*pkg{}
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
@@ -175,7 +178,7 @@ func (t Toolchain) listPackages(ctx context.Context, side recording.Side, dir st
 			return nil, fmt.Errorf("reading what go list printed: %w", err)
 		}
 		if p.Error != nil && p.Dir == "" {
-			return nil, &BuildError{Side: side, Pkg: p.ImportPath, Output: trimOutput(p.Error.Err, dir)}
+			return nil, &BuildError{Side: side, Pkg: p.ImportPath, Output: explain(trimOutput(p.Error.Err, dir))}
 		}
 		found := &pkg{path: p.ImportPath, dir: p.Dir, testFiles: append(p.TestGoFiles, p.XTestGoFiles...)}
 		if err := found.findBenchmarks(); err != nil {
@@ -228,11 +231,22 @@ func (t Toolchain) build(ctx context.Context, side recording.Side, moduleDir, ov
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return &BuildError{Side: side, Pkg: p.path, Output: trimOutput(string(text), moduleDir)}
+		if bytes.Contains(text, []byte("no space left on device")) {
+			return fmt.Errorf("%w: building %s: no space left on device", ErrNoRoom, p.path)
+		}
+		return &BuildError{Side: side, Pkg: p.path, Output: explain(trimOutput(string(text), moduleDir))}
 	}
 	p.binary = out
 	p.binaryHash, err = hashFiles(filepath.Dir(out), []string{filepath.Base(out)})
 	return err
+}
+
+// explain adds what the go command cannot know to what it says.
+func explain(output string) string {
+	if strings.Contains(output, "replacement directory") && strings.Contains(output, "does not exist") {
+		output += "\ngo.mod replaces a module with a folder outside the repository; no commit holds that folder, so a checked-out side cannot see it: use a go.work file, or vendor the module"
+	}
+	return output
 }
 
 // hashInputs hashes what the benchmarks of p can read from the tree: its own

@@ -63,6 +63,9 @@ func (s *session) exactAll(ctx context.Context) error {
 		if len(p.exactUnits()) == 0 {
 			continue
 		}
+		if p.gone = s.late(p.key); p.gone {
+			continue
+		}
 		s.report(Progress{Phase: "exact", Detail: p.key.Name, Done: i, Planned: len(s.plans)})
 		if err := s.replan(ctx, p); err != nil {
 			return err

@@ -128,7 +128,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 			return Result{}, fmt.Errorf("--bench %q is no regular expression: %w", cfg.Bench, err)
 		}
 	}
-	steps := []func(context.Context) error{s.build, s.findRedefined, s.planAll, s.exactAll, s.register, s.coRunAll, s.wallAll, s.checkInputs}
+	steps := []func(context.Context) error{s.build, s.findRedefined, s.planAll, s.exactAll, s.register, s.timedAll, s.checkInputs}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return Result{}, err
@@ -145,6 +145,17 @@ func (s *session) report(p Progress) {
 		p.Left = time.Until(s.Deadline)
 	}
 	s.Report(p)
+}
+
+// late records that the budget ended before a benchmark's turn to be planned
+// or to have its exact runs: it is not measured then.
+func (s *session) late(key recording.Key) bool {
+	if s.Deadline.IsZero() || time.Now().Before(s.Deadline) {
+		return false
+	}
+	s.OutOfTime = true
+	s.outcome(key, "", recording.TooFew, "the budget ended before its turn; give more with --budget, or choose fewer benchmarks")
+	return true
 }
 
 func (s *session) outcome(key recording.Key, side recording.Side, kind recording.OutcomeKind, detail string) {

@@ -49,8 +49,9 @@ type plan struct {
 	coRun, wall        bool
 	coRunWhy, wallWhy  string
 	n, wallN, exactN   int
-	gone               bool // it failed: no more runs
-	voids              int  // runs that voided themselves
+	gone               bool                      // it failed: no more runs
+	pairs              map[recording.Channel]int // taken so far
+	voids              int                       // runs that voided themselves
 }
 
 // planAll runs every benchmark function once on base, in a process of its own,
@@ -71,6 +72,9 @@ func (s *session) planAll(ctx context.Context) error {
 		}
 	}
 	for i, f := range functions {
+		if s.late(recording.Key{Pkg: f.path, Name: f.name, Procs: 1}) {
+			continue
+		}
 		s.report(Progress{Phase: "planning", Detail: f.name, Done: i, Planned: len(functions)})
 		if err := s.planFunction(ctx, f.path, f.name); err != nil {
 			return err
@@ -292,7 +296,7 @@ func (s *session) matches(name string) bool {
 
 // newPlan chooses the channels and the iterations of one benchmark.
 func (s *session) newPlan(path string, r recording.Result) *plan {
-	p := &plan{key: r.Key, path: path, parallel: r.Parallel, minN: 1}
+	p := &plan{key: r.Key, path: path, parallel: r.Parallel, minN: 1, pairs: map[recording.Channel]int{}}
 	for _, v := range r.Values {
 		switch u := s.Units[v.Unit]; {
 		case v.Unit == "cpu-sec/op":

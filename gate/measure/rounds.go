@@ -77,48 +77,50 @@ func (s *session) registerPlan(p *plan) {
 	}
 }
 
-// coRunAll takes pairs in the co-run channel: both sides at once on one core,
-// which the kernel shares out between them every few milliseconds.
-func (s *session) coRunAll(ctx context.Context) error {
-	var plans []*plan
-	wall := false
+// timedAll takes pairs in the co-run channel (both sides at once on one core,
+// which the kernel shares out between them every few milliseconds), then in the
+// wall channel (one side after the other, each with all cores to itself), and
+// gives what time the wall channel leaves to a co-run that was cut short for it.
+func (s *session) timedAll(ctx context.Context) error {
+	var coRun, wall []*plan
 	for _, p := range s.plans {
 		if p.coRun {
-			plans = append(plans, p)
+			coRun = append(coRun, p)
 		}
-		wall = wall || p.wall
+		if p.wall {
+			wall = append(wall, p)
+		}
 	}
-	stopper, err := s.NewStopper(s.Family, s.Units)
+	var err error
+	if s.stopper, err = s.NewStopper(s.Family, s.Units); err != nil {
+		return err
+	}
+	early := s.Deadline
+	if len(wall) > 0 && !early.IsZero() {
+		early = early.Add(-time.Duration(wallReserve * float64(time.Until(early))))
+	}
+	cutCoRun, err := s.rounds(ctx, recording.CoRun, coRun, early, s.coRunPair)
 	if err != nil {
 		return err
 	}
-	s.stopper = stopper
-	deadline := s.Deadline
-	if wall && !deadline.IsZero() {
-		deadline = deadline.Add(-time.Duration(wallReserve * float64(time.Until(deadline))))
+	cutWall, err := s.rounds(ctx, recording.Wall, wall, s.Deadline, s.wallPair)
+	if err != nil {
+		return err
 	}
-	return s.rounds(ctx, recording.CoRun, plans, deadline, s.coRunPair)
-}
-
-// wallAll takes pairs in the wall channel: one side after the other, each with
-// all cores to itself.
-func (s *session) wallAll(ctx context.Context) error {
-	var plans []*plan
-	for _, p := range s.plans {
-		if p.wall {
-			plans = append(plans, p)
-		}
+	if cutCoRun && !cutWall {
+		cutCoRun, err = s.rounds(ctx, recording.CoRun, coRun, s.Deadline, s.coRunPair)
 	}
-	return s.rounds(ctx, recording.Wall, plans, s.Deadline, s.wallPair)
+	s.OutOfTime = s.OutOfTime || cutCoRun || cutWall
+	return err
 }
 
 // pairFunc takes one pair; ok is false where the benchmark is gone.
 type pairFunc func(ctx context.Context, p *plan, order []recording.Side) (samples []recording.Sample, ok bool, err error)
 
 // rounds goes over the undecided benchmarks again and again, in an order drawn
-// anew each time, until all are decided, at their cap, or out of time.
-func (s *session) rounds(ctx context.Context, channel recording.Channel, plans []*plan, deadline time.Time, take pairFunc) error {
-	pairs := map[*plan]int{}
+// anew each time, until all are decided, at their cap, or cut short by the
+// deadline.
+func (s *session) rounds(ctx context.Context, channel recording.Channel, plans []*plan, deadline time.Time, take pairFunc) (cut bool, err error) {
 	for range roundsMax {
 		var open []*plan
 		for _, p := range plans {
@@ -127,30 +129,29 @@ func (s *session) rounds(ctx context.Context, channel recording.Channel, plans [
 			}
 		}
 		if len(open) == 0 {
-			return nil
+			return false, nil
 		}
 		s.round++
 		s.rng.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
 		for _, p := range open {
 			if !deadline.IsZero() && time.Now().Add(p.pairTime(channel)).After(deadline) {
-				s.OutOfTime = true
 				s.stopper.Look()
-				return nil
+				return true, nil
 			}
-			s.report(Progress{Phase: phaseName(channel), Detail: p.key.Name, Done: pairs[p] + 1, Undecided: len(open)})
+			s.report(Progress{Phase: phaseName(channel), Detail: p.key.Name, Done: p.pairs[channel] + 1, Undecided: len(open)})
 			for range p.pairsPerRound(channel) {
 				if p.gone {
 					break
 				}
-				if err := s.takePair(ctx, channel, p, pairs[p]+1, take); err != nil {
-					return err
+				p.pairs[channel]++
+				if err := s.takePair(ctx, channel, p, p.pairs[channel], take); err != nil {
+					return false, err
 				}
-				pairs[p]++
 			}
 		}
 		s.stopper.Look()
 	}
-	return nil
+	return true, nil
 }
 
 func phaseName(c recording.Channel) string {

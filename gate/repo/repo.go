@@ -204,13 +204,14 @@ func (r *Repo) removeStale(context.Context) {
 	}
 	for _, e := range entries {
 		pid, _, _ := strings.Cut(e.Name(), "-")
-		if n, err := strconv.Atoi(pid); err == nil && n > 0 && !alive(n) {
+		if n, err := strconv.Atoi(pid); err == nil && n > 0 && !Alive(n) {
 			r.removeWorktree(filepath.Join(root, e.Name()))
 		}
 	}
 }
 
-func alive(pid int) bool {
+// Alive tells whether a process of this machine is still there.
+func Alive(pid int) bool {
 	p, err := os.FindProcess(pid)
 	if err != nil {
 		return false

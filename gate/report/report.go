@@ -52,10 +52,14 @@ var countWords = map[verdict.Decision]string{
 	verdict.Ungated:      "not gated",
 }
 
-// Words are the verdict on the whole suite in the words of the last line.
+// Words are the verdict on the whole suite in the words of the last line. "No
+// change" is claimed only where every row was decided.
 func (in Input) Words() string {
-	if in.Manifest.AA && in.Verdict.Headline == verdict.SuiteNoChange {
+	switch noChange := in.Verdict.Headline == verdict.SuiteNoChange; {
+	case noChange && in.Manifest.AA:
 		return "unchanged"
+	case noChange && in.Verdict.Counts[verdict.Inconclusive] > 0:
+		return "no change found"
 	}
 	return string(in.Verdict.Headline)
 }

@@ -74,7 +74,7 @@ var rules = Rules{
 		"cmd/trantor": {Imports: join(underTest, "os/exec"), Tests: []string{golden, "github.com/rogpeppe/go-internal"}},
 
 		"gate":              {},
-		"gate/cli":          {Imports: join(wholeGate, "gate/github", "gate/report/serve"), Tests: []string{golden}},
+		"gate/cli":          {Imports: join(wholeGate, "gate/github", "gate/report/serve", "golang.org/x/term"), Tests: []string{golden}},
 		"gate/config":       {Imports: []string{"go.yaml.in/yaml/v3"}},
 		"gate/repo":         {Imports: []string{"os/exec"}},
 		"gate/machine":      {Imports: []string{"gate/recording", "golang.org/x/sys"}},
