@@ -18,6 +18,9 @@
 // package sim, which runs any number of nodes under seeded virtual time. Both
 // drive a [Machine], so that they agree on every order by construction.
 //
+// Package dsl writes a module as the textbooks do, and package eventlog records
+// what nodes apply.
+//
 // Of active modules, mir has [RealTimer] and [InprocNet]. Every buffer has a
 // named bound: the input lanes ([Watermarks]), the queue of a node
 // ([DefaultQueueEventsMax]), timers ([RealTimersMax]) and outboxes
