@@ -159,6 +159,14 @@ func TestBadMessagesAreDroppedAndCounted(t *testing.T) {
 			m.View = 1
 			return m
 		}, Stats{BadSignature: 1}},
+		{"prepare of another epoch", 1, func(g *group) mir.Message {
+			g.segment.Epoch++
+			return g.prepare(1, 0, 0, value(1))
+		}, Stats{BadSignature: 1}},
+		{"prepare of another leader's segment", 1, func(g *group) mir.Message {
+			g.segment.Leader++
+			return g.prepare(1, 0, 0, value(1))
+		}, Stats{BadSignature: 1}},
 		{"prepare too far ahead", 1, func(g *group) mir.Message { return g.prepare(1, viewsAheadMax+1, 0, value(1)) }, Stats{TooFar: 1}},
 		{"commit too far ahead", 1, func(g *group) mir.Message { return Commit{View: viewsAheadMax + 1} }, Stats{TooFar: 1}},
 		{"decision of another's slot", 1, func(g *group) mir.Message { return Decision{Seq: 1} }, Stats{Malformed: 1}},

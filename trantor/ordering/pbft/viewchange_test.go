@@ -209,6 +209,14 @@ func TestForgedViewChangesAreRefused(t *testing.T) {
 	}{
 		{"to view 0", func(g *group) mir.Message { return g.change(1, 0) }, Stats{Malformed: 1}},
 		{"signed by another", func(g *group) mir.Message { return g.change(2, 1) }, Stats{BadSignature: 1}},
+		{"of another epoch", func(g *group) mir.Message {
+			g.segment.Epoch++
+			return g.change(1, 1)
+		}, Stats{BadSignature: 1}},
+		{"of another leader's segment", func(g *group) mir.Message {
+			g.segment.Leader++
+			return g.change(1, 1)
+		}, Stats{BadSignature: 1}},
 		{"certificate short of a quorum", func(g *group) mir.Message {
 			return g.change(1, 1, g.prepared(0, 0, value(1), 0, 1))
 		}, Stats{BadSignature: 1}},
