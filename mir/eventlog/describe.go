@@ -35,8 +35,15 @@ func (d *describer) describe(ev mir.Event) Record {
 }
 
 // encode keeps the codec's bytes, if it knows the message and they are not too
-// many.
-func (d *describer) encode(rec *Record, form Form, m mir.Message) bool {
+// many. The codec is asked about every body, also such as it never meets on the
+// wire. If it panics at one, that must not end a run which would have gone on
+// unrecorded.
+func (d *describer) encode(rec *Record, form Form, m mir.Message) (known bool) {
+	defer func() {
+		if recover() != nil {
+			known = false
+		}
+	}()
 	if m == nil {
 		return false
 	}

@@ -27,7 +27,8 @@
 // counted, and the recording says where and how many. In virtual time, where
 // waiting changes nothing, Config.Wait makes a recording complete instead.
 //
-// Costs: a microsecond or two for an event beside its encoding, and memory of
+// Costs: for a message, some 0.1 µs beside its encoding; for a summary up to a
+// microsecond, most of it reflection; and memory of at most
 // BuffersMax * (BufferBytes + EventBytesMax), which is 10 MiB.
 //
 // What it does not do: it keeps no state of modules, so a replay begins where

@@ -21,7 +21,10 @@ var ErrClosed = errors.New("eventlog: recorder is closed")
 type Config struct {
 	Out    io.Writer
 	Header Header
-	Codec  mir.Codec // Makes bodies decodable; called on the nodes' goroutines.
+	// Codec makes bodies decodable. It is called on the nodes' goroutines, and
+	// asked about the bodies of all events: for those that it does not know it
+	// returns an error.
+	Codec mir.Codec
 	// Clock tells the time since whatever the recording's zero is. In a
 	// simulation it is Sim.Now. It must not call into the Recorder.
 	Clock func() time.Duration

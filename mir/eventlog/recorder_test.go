@@ -151,6 +151,29 @@ func TestABodyAboveTheBoundIsKeptAsASummary(t *testing.T) {
 	}
 }
 
+// bigCodec panics at anything but big.
+func TestNoBodyStopsARecorder(t *testing.T) {
+	i := newIDs()
+	var out bytes.Buffer
+	recorder := newRecorder(t, eventlog.Config{Out: &out, Header: eventlog.NewHeader(&i.names), Codec: bigCodec{}, Clock: func() time.Duration { return 0 }, Wait: true})
+	bodies := []mir.Body{tick{left: 1}, mir.Received{Msg: token{value: 2}}, mir.Received{}, mir.Send{}, &tick{left: 3}}
+	for _, body := range bodies {
+		recorder.Node(0).Intercept(mir.Event{To: i.app, Body: body}, true)
+	}
+	if err := recorder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	all, err := records(t, newReader(t, out.Bytes()), eventlog.Filter{})
+	if err != nil || len(all) != len(bodies) {
+		t.Fatalf("%d events (%v), want %d", len(all), err, len(bodies))
+	}
+	for n, want := range []string{"{left:1}", "{From:0 Msg:eventlog_test.token{value:2}}", "{From:0 Msg:nil}", "{To:[] Dest:0 Sub:0 Msg:nil}", "{left:3}"} {
+		if got := string(all[n].Body); got != want {
+			t.Errorf("%T is kept as %s, want %s", bodies[n], got, want)
+		}
+	}
+}
+
 // A node in real time is recorded while it runs, and gives the same sum when its
 // inputs are replayed. Its timers are inputs of mir.RealTimer.
 func TestARunInRealTimeIsReplayed(t *testing.T) {
