@@ -56,6 +56,12 @@ func exists(path string) bool {
 // recordable: a baseline names a commit, so it holds exactly that commit, and
 // all of its suite.
 func recordable(m *recording.Manifest) error {
+	if m.Suite == "" {
+		return errors.New("the bundle was measured without a suite: name one in perfgate.yml, on the base side, and measure it with --suite NAME")
+	}
+	if m.Bench != "" {
+		return fmt.Errorf("the bundle holds only the benchmarks that match --bench %q: measure the whole suite", m.Bench)
+	}
 	if err := checkPlace(m.Suite, m.Machine.ClassID); err != nil {
 		return err
 	}

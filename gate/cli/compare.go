@@ -141,7 +141,7 @@ func (e *Env) readOperand(arg string) (operand, error) {
 		return operand{}, fmt.Errorf("%s: %w", arg, err)
 	}
 	if !bytes.Contains(text, []byte("Benchmark")) {
-		return operand{}, fmt.Errorf("%s: no benchmark results in it; write some with `go test -bench=. -count=10 > %s`", arg, arg)
+		return operand{}, fmt.Errorf("%s: no benchmark results in it; write some with `go test -bench=. -count=10 >FILE`", arg)
 	}
 	return operand{name: arg, text: text}, nil
 }

@@ -107,23 +107,34 @@ func (e *Env) fail(code int, err error) int {
 // parse reads the flags of a command; ok is false when the command is over,
 // with the exit code to return.
 func (e *Env) parse(fs *flag.FlagSet, args []string, operands int) (code int, ok bool) {
-	fs.SetOutput(e.Stderr)
+	// A mistake is told in one line; the flags are listed on request.
+	usage := fs.Usage
+	fs.Usage = func() {}
+	fs.SetOutput(io.Discard)
 	err := parseMixed(fs, args)
+	fs.Usage = usage
+	fs.SetOutput(e.Stderr)
 	if format := fs.Lookup("format"); format != nil {
 		e.machineOutput = format.Value.String() != "text"
 	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		if usage == nil {
+			fmt.Fprintf(e.Stderr, "usage: perfgate %s [flags]\n\n", fs.Name())
+			fs.PrintDefaults()
+		} else {
+			usage()
+		}
 		return verdict.ExitPass, false
 	case err != nil:
+		fmt.Fprintf(e.Stderr, "perfgate: %s: %v; `perfgate %s -h` lists the flags\n", fs.Name(), err, fs.Name())
 		return verdict.ExitUsage, false
 	case operands >= 0 && fs.NArg() != operands:
 		if fs.NArg() > operands {
-			fmt.Fprintf(e.Stderr, "perfgate: %s: unexpected operand %q\n", fs.Name(), fs.Arg(operands))
+			fmt.Fprintf(e.Stderr, "perfgate: %s: unexpected operand %q; `perfgate %s -h` lists the flags\n", fs.Name(), fs.Arg(operands), fs.Name())
 		} else {
 			fmt.Fprintf(e.Stderr, "perfgate: %s: %d operands given, %d wanted\n", fs.Name(), fs.NArg(), operands)
 		}
-		fs.Usage()
 		return verdict.ExitUsage, false
 	}
 	return 0, true

@@ -46,7 +46,7 @@ func (f *measureFlags) define(fs *flag.FlagSet) {
 	fs.StringVar(&f.out, "out", "", "write the bundle to the new folder `DIR` instead of the git directory")
 	fs.StringVar(&f.format, "format", "text", "report as `FORMAT`: text, json or markdown")
 	fs.BoolVar(&f.all, "all", false, "show every row, not only those that matter")
-	fs.DurationVar(&f.budget, "budget", 0, "stop measuring after `DURATION`, builds included; what is undecided then is inconclusive (default: the suite's, or 15m)")
+	fs.DurationVar(&f.budget, "budget", 0, "stop measuring after `DURATION`, builds included; what is undecided then is inconclusive (default: the suite's, or 5m)")
 	fs.DurationVar(&f.timeout, "timeout", time.Minute, "a benchmark function that has not ended its first short run after `DURATION` counts as hung")
 	fs.Uint64Var(&f.seed, "seed", 0, "draw every coin from `SEED`; 0 takes a fresh one")
 }
@@ -58,7 +58,29 @@ func runLocal(ctx context.Context, env *Env, args []string) int {
 	if code, ok := env.parse(fs, args, 0); !ok {
 		return code
 	}
+	if err := f.validate(fs); err != nil {
+		return env.fail(verdict.ExitUsage, err)
+	}
 	return env.measure(ctx, f)
+}
+
+// validate checks what package flag cannot.
+func (f *measureFlags) validate(fs *flag.FlagSet) error {
+	var err error
+	fs.Visit(func(given *flag.Flag) {
+		if given.Name == "budget" && f.budget <= 0 || given.Name == "timeout" && f.timeout <= 0 {
+			err = fmt.Errorf("--%s %s: give a positive duration, such as 10m", given.Name, given.Value)
+		}
+	})
+	return err
+}
+
+// benchFilter is the -bench pattern where it leaves anything out.
+func (f *measureFlags) benchFilter() string {
+	if f.bench == "." {
+		return ""
+	}
+	return f.bench
 }
 
 func runCheck(ctx context.Context, env *Env, args []string) int {
@@ -68,6 +90,9 @@ func runCheck(ctx context.Context, env *Env, args []string) int {
 	fs.StringVar(&f.head, "head", "", "measure this `REF` (required)")
 	if code, ok := env.parse(fs, args, 0); !ok {
 		return code
+	}
+	if err := f.validate(fs); err != nil {
+		return env.fail(verdict.ExitUsage, err)
 	}
 	if f.base == "" || f.head == "" {
 		return env.fail(verdict.ExitUsage, errors.New("check compares two commits: give both --base REF and --head REF"))

@@ -34,7 +34,7 @@ func (p *progress) show(m measure.Progress) {
 	}
 	line += " " + m.Detail
 	if m.Undecided > 0 {
-		line += fmt.Sprintf(": pair %d, %d benchmarks undecided", m.Done, m.Undecided)
+		line += fmt.Sprintf(": pair %d, %d undecided", m.Done, m.Undecided)
 	}
 	if m.Left > 0 {
 		line += fmt.Sprintf(", at most %s left", m.Left.Round(time.Second))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -85,9 +86,6 @@ func (r *run) open(ctx context.Context) error {
 	if err := checkFormat(r.flags.format); err != nil {
 		return err
 	}
-	if r.flags.budget < 0 || r.flags.timeout <= 0 {
-		return errors.New("--budget and --timeout must be positive durations, such as 10m")
-	}
 	root, err := measure.ModuleRoot(ctx, r.env.Dir)
 	if err != nil {
 		return err
@@ -99,7 +97,7 @@ func (r *run) open(ctx context.Context) error {
 	r.headDir = filepath.Join(r.repo.Top, r.repo.Module)
 	r.manifest = recording.Manifest{
 		Schema: recording.Schema, Tool: toolVersion(), Command: r.flags.command,
-		BuildFlags: measure.BuildFlags, Seed: r.flags.seed,
+		BuildFlags: measure.BuildFlags, Seed: r.flags.seed, Bench: r.flags.benchFilter(),
 	}
 	if r.manifest.Seed == 0 {
 		var b [8]byte
@@ -186,9 +184,11 @@ func (r *run) checkOut(ctx context.Context) error {
 		return err
 	}
 	if r.flags.command == "check" {
-		r.headTop, r.headDir, err = r.addWorktree(ctx, m.Head.Commit)
+		if r.headTop, r.headDir, err = r.addWorktree(ctx, m.Head.Commit); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // addWorktree checks commit out, and gives the tree's root and the module's
@@ -243,16 +243,25 @@ func (r *run) chooseSuite() error {
 		}
 		return nil
 	}
-	if name == "" {
+	if name == "" && len(r.cfg.Suites) == 0 {
+		r.suite = config.Suite{Packages: []string{"./..."}}
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(r.cfg.Suites))
+	switch {
+	case name == "" && len(names) == 1:
+		name = names[0]
+	case name == "":
 		name = defaultSuite
 	}
 	chosen, ok := r.cfg.Suites[name]
-	if !ok {
-		if r.flags.suite != "" {
-			return fmt.Errorf("--suite %q: the base side's %s has no such suite", name, configFile)
-		}
-		r.suite = config.Suite{Packages: []string{"./..."}}
-		return nil
+	switch {
+	case len(names) == 0:
+		return fmt.Errorf("--suite %q: the base side has no suites in %s; a file in the working tree counts once it is committed to the base", name, configFile)
+	case !ok && r.flags.suite == "":
+		return fmt.Errorf("the base side's %s has no suite %q, which is the default: choose one with --suite: %s", configFile, name, strings.Join(names, ", "))
+	case !ok:
+		return fmt.Errorf("--suite %q: the base side's %s has %s", name, configFile, strings.Join(names, ", "))
 	}
 	r.suite, r.manifest.Suite = chosen, name
 	return nil
@@ -321,15 +330,15 @@ func removeStaleScratch() {
 		return
 	}
 	for _, dir := range left {
-		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), scratchPrefix), "-")
-		if n, err := strconv.Atoi(pid); err == nil && n > 0 && !repo.Alive(n) {
+		pid, _, ours := strings.Cut(strings.TrimPrefix(filepath.Base(dir), scratchPrefix), "-")
+		if n, err := strconv.Atoi(pid); ours && err == nil && n > 0 && !repo.Alive(n) {
 			os.RemoveAll(dir)
 		}
 	}
 }
 
 // defaultBudget holds where neither --budget nor a suite gives one.
-const defaultBudget = 15 * time.Minute
+const defaultBudget = 5 * time.Minute
 
 // closingTime is kept free at the end of the budget (a tenth of a short one) for
 // writing the bundle and removing the worktree.
@@ -352,6 +361,9 @@ func (r *run) readSuite() error {
 
 // redefined looks for benchmarks whose own code the change has touched.
 func (r *run) redefined(base, head map[string]string) (map[string]string, error) {
+	if len(base) == 0 || len(head) == 0 {
+		return nil, nil
+	}
 	definitions := func(dir string, packages map[string]string) (map[string]string, error) {
 		src := suite.Source{ModuleDir: dir, Packages: packages}
 		if r.suite.Manifest != "" {

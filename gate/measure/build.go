@@ -177,6 +177,9 @@ func (t Toolchain) listPackages(ctx context.Context, side recording.Side, dir st
 		} else if err != nil {
 			return nil, fmt.Errorf("reading what go list printed: %w", err)
 		}
+		if p.Error != nil && p.Dir == "" && side == recording.Head {
+			return nil, fmt.Errorf("%w: %s; patterns are those of go build, such as ./... or ./sub", ErrNoBenchmarks, trimOutput(p.Error.Err, dir))
+		}
 		if p.Error != nil && p.Dir == "" {
 			return nil, &BuildError{Side: side, Pkg: p.ImportPath, Output: explain(trimOutput(p.Error.Err, dir))}
 		}

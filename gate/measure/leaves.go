@@ -59,8 +59,11 @@ func BenchmarkPackages(ctx context.Context, t Toolchain, dir string, patterns []
 // What does not compile is a *BuildError; a benchmark that crashes, hangs or
 // prints garbage is a *LeavesError.
 func Leaves(ctx context.Context, cfg LeavesConfig) (map[recording.Key]map[string]recording.Unit, error) {
-	s := &session{Config: Config{Toolchain: cfg.Toolchain, HeadDir: cfg.Dir, Packages: cfg.Packages, Only: cfg.Only, Report: cfg.Report, Scratch: cfg.Scratch}, bench: []string{"."}}
+	s := &session{Config: Config{Toolchain: cfg.Toolchain, HeadDir: cfg.Dir, Packages: cfg.Packages, Only: cfg.Only, Report: cfg.Report, Scratch: cfg.Scratch}}
 	var err error
+	if s.bench, err = parsePattern("."); err != nil {
+		return nil, err
+	}
 	if s.head, err = s.Toolchain.listPackages(ctx, recording.Head, cfg.Dir, cfg.Packages); err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -104,7 +103,7 @@ type session struct {
 	tools      map[recording.Side]Toolchain
 	workspaces map[recording.Side]bool // a go.work governs the side
 	tmp        string                  // the benchmark processes' TMPDIR
-	bench      []string                // parts of the -test.bench pattern
+	bench      pattern
 	plans      []*plan
 	exact      map[recording.Key]*exactRuns
 	redefined  map[string]string
@@ -118,15 +117,14 @@ type session struct {
 // is an outcome in the result.
 func Run(ctx context.Context, cfg Config) (Result, error) {
 	s := &session{
-		Config: cfg, bench: splitPattern(cfg.Bench),
-		rng:   rand.New(rand.NewPCG(cfg.Seed, 0)),
-		exact: map[recording.Key]*exactRuns{}, tools: map[recording.Side]Toolchain{}, workspaces: map[recording.Side]bool{},
+		Config: cfg,
+		rng:    rand.New(rand.NewPCG(cfg.Seed, 0)),
+		exact:  map[recording.Key]*exactRuns{}, tools: map[recording.Side]Toolchain{}, workspaces: map[recording.Side]bool{},
 	}
 	s.Units = map[string]recording.Unit{}
-	for _, part := range s.bench {
-		if _, err := regexp.Compile(part); err != nil {
-			return Result{}, fmt.Errorf("--bench %q is no regular expression: %w", cfg.Bench, err)
-		}
+	var err error
+	if s.bench, err = parsePattern(cfg.Bench); err != nil {
+		return Result{}, err
 	}
 	steps := []func(context.Context) error{s.build, s.findRedefined, s.planAll, s.exactAll, s.register, s.timedAll, s.checkInputs}
 	for _, step := range steps {
@@ -251,10 +249,9 @@ func (s *session) packagePaths() []string {
 
 // selectBenchmarks keeps the functions that the pattern and the suite want.
 func (s *session) selectBenchmarks() {
-	first := regexp.MustCompile(s.bench[0])
 	wanted := map[string]bool{}
 	if s.Only != nil {
-		s.Only = slices.DeleteFunc(slices.Clone(s.Only), func(k recording.Key) bool { return !s.matches(k.Name) })
+		s.Only = slices.DeleteFunc(slices.Clone(s.Only), func(k recording.Key) bool { return !s.bench.matches(k.Name) })
 	}
 	for _, k := range s.Only {
 		wanted[k.Pkg+"."+topLevel(k.Name)] = true
@@ -262,7 +259,7 @@ func (s *session) selectBenchmarks() {
 	for _, side := range []map[string]*pkg{s.base, s.head} {
 		for path, p := range side {
 			p.benchmarks = slices.DeleteFunc(p.benchmarks, func(name string) bool {
-				return !first.MatchString(name) || s.Only != nil && !wanted[path+"."+name]
+				return !s.bench.matches(name) || s.Only != nil && !wanted[path+"."+name]
 			})
 			if len(p.benchmarks) == 0 {
 				delete(side, path)
@@ -292,6 +289,7 @@ func (s *session) buildOne(ctx context.Context, side recording.Side, path, overl
 	if errors.As(err, &failed) && side == recording.Base {
 		s.outcome(recording.Key{Pkg: path}, side, recording.NoBuild, failed.Output)
 		delete(s.base, path)
+		delete(s.head, path) // nothing of it can be compared, nor is it new
 		return nil
 	}
 	if err != nil {

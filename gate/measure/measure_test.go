@@ -69,19 +69,48 @@ func TestOverlayRefusesAPackageTestingThatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-func TestSplitPatternCutsLikePackageTesting(t *testing.T) {
-	for in, want := range map[string][]string{
-		".":                  {"."},
-		"A/n=4":              {"A", "n=4"},
-		"A|B/x":              {"A|B", "x"},
-		"A[/]B/x":            {"A[/]B", "x"},
-		"(A/B)/x":            {"(A/B)", "x"},
-		`A\/B/x`:             {`A\/B`, "x"},
-		leafPattern("A/b.c"): {"^A$", `^b\.c$`},
+func TestPatternSelectsLikePackageTesting(t *testing.T) {
+	for _, c := range []struct {
+		pattern, function string
+		within            string
+		all               bool
+	}{
+		{".", "BenchmarkA", "^BenchmarkA$", true},
+		{"A/n=4", "BenchmarkA", "^BenchmarkA$/n=4", false},
+		{"A|B/x", "BenchmarkA", "^BenchmarkA$", true},
+		{"A|B/x", "BenchmarkB", "^BenchmarkB$/x", false},
+		{"A/x|A/y", "BenchmarkA", "^BenchmarkA$/x|^BenchmarkA$/y", false},
+		{"(A|B)/x", "BenchmarkB", "^BenchmarkB$/x", false},
+		{"[A/|]B/x", "BenchmarkAB", "^BenchmarkAB$/x", false},
+		{`A\/B`, "BenchmarkA", "", false},
 	} {
-		if got := splitPattern(in); !slices.Equal(got, want) {
-			t.Errorf("%q: %q, want %q", in, got, want)
+		p, err := parsePattern(c.pattern)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if text, all := p.within(c.function); text != c.within || all != c.all {
+			t.Errorf("%q within %s: %q, %v; want %q, %v", c.pattern, c.function, text, all, c.within, c.all)
+		}
+		if got := p.matches(c.function); got != (c.within != "") {
+			t.Errorf("%q matches %s: %v", c.pattern, c.function, got)
+		}
+	}
+	p, err := parsePattern("A/n=4$|B")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{
+		"BenchmarkA/n=4": true, "BenchmarkA/n=16": false, "BenchmarkA/n=4/x": true, "BenchmarkB/n=16": true, "BenchmarkC": false,
+	} {
+		if got := p.matches(name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	if got := leafPattern("A/b.c"); got != `^A$/^b\.c$` {
+		t.Errorf("the pattern of one benchmark is %q", got)
+	}
+	if _, err := parsePattern("A|(B"); err == nil {
+		t.Error("an unfinished group is taken")
 	}
 }
 

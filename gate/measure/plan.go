@@ -45,6 +45,7 @@ type plan struct {
 	parallel, wallOnly bool
 	timed              bool     // it reports its time
 	declared           []string // timed units of its own with a known direction
+	undeclared         []string // units of its own whose direction nobody said: shown only
 	exact              []string // units declared exact
 	coRun, wall        bool
 	coRunWhy, wallWhy  string
@@ -144,7 +145,7 @@ func (s *session) discover(ctx context.Context, side recording.Side, key recordi
 	var f finished
 	for voids := 0; ; voids++ {
 		var err error
-		f, err = s.runAlone(ctx, side, key.Pkg, job{pattern: pattern, benchtime: benchtime, procs: 1, cores: s.pinned(s.drawCore()), timeout: s.PlanLimit, planning: true})
+		f, err = s.runAlone(ctx, side, key.Pkg, job{pattern: pattern, benchtime: benchtime, procs: 1, cores: s.pinned(s.drawCore()), timeout: s.planLimit(), planning: true})
 		if err != nil {
 			return nil, false, err
 		}
@@ -183,14 +184,23 @@ func twice(side recording.Side, results []recording.Result) *recording.Outcome {
 	return nil
 }
 
+// planLimit is the time limit of a planning run: no longer than the budget lasts.
+func (s *session) planLimit() time.Duration {
+	if s.Deadline.IsZero() {
+		return s.PlanLimit
+	}
+	return max(min(s.PlanLimit, time.Until(s.Deadline)), time.Millisecond)
+}
+
 // functionPattern selects the wanted sub-benchmarks of one function: by the
 // -bench pattern, or by the names that the suite lists, so that a large
 // benchmark of another size is not run in vain.
 func (s *session) functionPattern(key recording.Key) string {
-	parts := []string{"^" + key.Name + "$"}
 	if s.Only == nil {
-		return strings.Join(append(parts, s.bench[1:]...), "/")
+		text, _ := s.bench.within(key.Name)
+		return text
 	}
+	parts := []string{"^" + key.Name + "$"}
 	for depth := 1; ; depth++ {
 		var alternatives []string
 		for _, k := range s.Only {
@@ -247,10 +257,10 @@ func (s *session) matchLeaves(key recording.Key, base, head []recording.Result) 
 	}
 	for _, r := range head {
 		if _, ok := onBase[r.Key]; !ok {
-			s.outcome(r.Key, recording.Base, recording.Added, "it is new on the head side: nothing to compare with yet")
+			s.outcome(r.Key, recording.Head, recording.Added, "it is new on the head side: nothing to compare with yet")
 		}
 	}
-	if len(base) == 0 && len(head) == 0 && s.Only == nil && len(s.bench) == 1 {
+	if _, all := s.bench.within(key.Name); all && len(base) == 0 && len(head) == 0 && s.Only == nil {
 		s.outcome(key, "", recording.Skipped, "it ran no benchmark on either side (b.Skip?)")
 	}
 }
@@ -281,19 +291,6 @@ func (s *session) missingFromManifest() {
 	}
 }
 
-// matches tells whether the -bench pattern selects a benchmark name.
-func (s *session) matches(name string) bool {
-	for i, part := range strings.Split(name, "/") {
-		if i >= len(s.bench) {
-			break
-		}
-		if ok, err := regexp.MatchString(s.bench[i], part); err != nil || !ok {
-			return false
-		}
-	}
-	return true
-}
-
 // newPlan chooses the channels and the iterations of one benchmark.
 func (s *session) newPlan(path string, r recording.Result) *plan {
 	p := &plan{key: r.Key, path: path, parallel: r.Parallel, minN: 1, pairs: map[recording.Channel]int{}}
@@ -311,8 +308,12 @@ func (s *session) newPlan(path string, r recording.Result) *plan {
 			p.minN = max(1, int(math.Min(v.Value, nMax)))
 		case u.Assume == "exact":
 			p.exact = append(p.exact, v.Unit)
-		case u.Better != "" && v.Unit != "B/op" && v.Unit != "allocs/op":
+		case v.Unit == "B/op", v.Unit == "allocs/op", v.Unit == "B/s":
+			// Counted exactly, or time in other words.
+		case u.Better != "":
 			p.declared = append(p.declared, v.Unit)
+		default:
+			p.undeclared = append(p.undeclared, v.Unit)
 		}
 	}
 	// A benchmark that hides its ns/op still has CPU time to plan with.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -189,46 +188,6 @@ func (p *proc) wait(ctx context.Context) (finished, error) {
 		stdout: p.stdout.String(), stderr: p.stderr.String(), lost: p.stdout.lost, err: err,
 		cpu: p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime(),
 	}, nil
-}
-
-// leafPattern is the -test.bench pattern that matches one benchmark only.
-func leafPattern(name string) string {
-	parts := strings.Split(name, "/")
-	for i, p := range parts {
-		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
-	}
-	return strings.Join(parts, "/")
-}
-
-// splitPattern cuts a -bench pattern at the slashes outside brackets, as
-// package testing does.
-func splitPattern(s string) []string {
-	var parts []string
-	depthSquare, depthRound, from := 0, 0, 0
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '[':
-			depthSquare++
-		case ']':
-			depthSquare = max(0, depthSquare-1)
-		case '(':
-			if depthSquare == 0 {
-				depthRound++
-			}
-		case ')':
-			if depthSquare == 0 {
-				depthRound--
-			}
-		case '/':
-			if depthSquare == 0 && depthRound == 0 {
-				parts = append(parts, s[from:i])
-				from = i + 1
-			}
-		}
-	}
-	return append(parts, s[from:])
 }
 
 // limitedBuffer keeps the first outputMax bytes and counts the rest.

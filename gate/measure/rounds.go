@@ -65,6 +65,13 @@ func (s *session) registerPlan(p *plan) {
 			add(wallKey, u, recording.Wall)
 		}
 	}
+	for _, u := range p.undeclared {
+		if p.coRun {
+			add(p.key, u, recording.CoRun)
+		} else {
+			add(wallKey, u, recording.Wall)
+		}
+	}
 	if p.coRun {
 		add(p.key, "cpu-sec/op", recording.CoRun)
 		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: p.key, Channel: recording.CoRun, Reason: p.coRunWhy, N: p.n, ExactN: p.exactN})

@@ -187,7 +187,8 @@ type Manifest struct {
 	Tool       string          `json:"tool"`    // "perfgate VERSION"
 	Command    string          `json:"command"` // "local" or "check"
 	Module     string          `json:"module"`
-	Suite      string          `json:"suite"` // "smoke", or "" for all benchmarks of --pkg
+	Suite      string          `json:"suite"`           // "smoke", or "" for all benchmarks of --pkg
+	Bench      string          `json:"bench,omitempty"` // the -bench pattern that left out some of it
 	Base       Revision        `json:"base"`
 	Head       Revision        `json:"head"`
 	AA         bool            `json:"aa"` // both sides are the same tree, measured on purpose

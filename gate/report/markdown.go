@@ -22,7 +22,7 @@ func Markdown(w io.Writer, in Input) error {
 	md.line("### perfgate: %s", md.headline())
 	if md.quiet() {
 		md.line("")
-		md.line("No action needed. %s; bundle %s.", md.scope(), code(shortHash(in.Hash)))
+		md.line("%s %s; bundle %s.", md.action(), md.scope(), code(shortHash(in.Hash)))
 	} else {
 		md.loud()
 	}
@@ -70,6 +70,9 @@ func (md *markdown) action() string {
 		return "No verdict: please fix what kept benchmarks from being measured."
 	case verdict.SuiteImproved:
 		return "Faster: no action needed."
+	}
+	if n := md.Verdict.Counts[verdict.Inconclusive]; n > 0 {
+		return fmt.Sprintf("No regression found; %d of %d comparisons could not be decided.", n, len(md.Verdict.Rows))
 	}
 	return "No action needed."
 }

@@ -172,7 +172,7 @@ type effect struct {
 func effectOf(c compare.Change) effect {
 	none := effect{ratio: math.NaN(), lo: math.NaN(), hi: math.NaN(), seen: math.NaN()}
 	switch {
-	case c.Timed != nil:
+	case c.Timed != nil && c.Timed.Pairs > 0:
 		d, lo, hi := c.Timed.Delta, c.Timed.Lo, c.Timed.Hi
 		if c.Better == "higher" {
 			// Log ratios are oriented so that positive is worse.

@@ -44,7 +44,7 @@ func (t *terminal) heading() {
 		t.line("suite  %s", clean(m.Suite))
 	}
 	base := revision(m.Base)
-	if m.BaseReason != "" {
+	if m.BaseReason != "" && m.BaseReason != m.Base.Ref {
 		base += " (" + clean(m.BaseReason) + ")"
 	}
 	t.line("base   %s", base)
@@ -145,6 +145,28 @@ func (t *terminal) fit(cells [][]string, widths []int) {
 	}
 }
 
+// wrap breaks a line at spaces so that it fits into columns, where it can.
+// Spaces at the front are kept in front of every part.
+func wrap(line string, columns int) []string {
+	text := strings.TrimLeft(line, " ")
+	indent := line[:len(line)-len(text)]
+	var parts []string
+	for text != "" {
+		end := len(text)
+		if utf8.RuneCountInString(text) > columns {
+			cut := len(string([]rune(text)[:columns+1]))
+			if space := strings.LastIndexByte(text[:cut], ' '); space > 0 {
+				end = space
+			} else if space := strings.IndexByte(text, ' '); space > 0 {
+				end = space
+			}
+		}
+		parts = append(parts, indent+text[:end])
+		text = strings.TrimLeft(text[end:], " ")
+	}
+	return parts
+}
+
 func columnWidths(cells [][]string) []int {
 	widths := make([]int, len(cells[0]))
 	for _, line := range cells {
@@ -177,8 +199,13 @@ func (t *terminal) rowWarnings(row verdict.Row) {
 	}
 }
 
-// detailLinesMax bounds what one outcome may print.
-const detailLinesMax = 12
+// What one outcome may print: lines, characters of a line, and columns at which a
+// line is wrapped.
+const (
+	detailLinesMax = 12
+	detailRunesMax = 1000
+	detailColumns  = 110
+)
 
 func (t *terminal) outcomes() {
 	if len(t.Verdict.Outcomes) == 0 {
@@ -201,8 +228,8 @@ func (t *terminal) outcomes() {
 				t.line("    … %s more", plural(len(lines)-i, "line"))
 				break
 			}
-			if detail != "" {
-				t.line("    %s", clean(strings.ReplaceAll(detail, "\t", "    ")))
+			for _, part := range wrap(visible(clip(strings.ReplaceAll(detail, "\t", "    "), detailRunesMax)), detailColumns) {
+				t.line("    %s", part)
 			}
 		}
 	}
