@@ -75,14 +75,14 @@ func TestPatternSelectsLikePackageTesting(t *testing.T) {
 		within            string
 		all               bool
 	}{
-		{".", "BenchmarkA", "^BenchmarkA$", true},
-		{"A/n=4", "BenchmarkA", "^BenchmarkA$/n=4", false},
-		{"A|B/x", "BenchmarkA", "^BenchmarkA$", true},
-		{"A|B/x", "BenchmarkB", "^BenchmarkB$/x", false},
-		{"A/x|A/y", "BenchmarkA", "^BenchmarkA$/x|^BenchmarkA$/y", false},
-		{"(A|B)/x", "BenchmarkB", "^BenchmarkB$/x", false},
-		{"[A/|]B/x", "BenchmarkAB", "^BenchmarkAB$/x", false},
-		{`A\/B`, "BenchmarkA", "", false},
+		{".", "BenchmarkY", "^BenchmarkY$", true},
+		{"Y/n=4", "BenchmarkY", "^BenchmarkY$/n=4", false},
+		{"Y|Z/x", "BenchmarkY", "^BenchmarkY$", true},
+		{"Y|Z/x", "BenchmarkZ", "^BenchmarkZ$/x", false},
+		{"Y/x|Y/y", "BenchmarkY", "^BenchmarkY$/x|^BenchmarkY$/y", false},
+		{"(Y|Z)/x", "BenchmarkZ", "^BenchmarkZ$/x", false},
+		{"[Y/|]Z/x", "BenchmarkYZ", "^BenchmarkYZ$/x", false},
+		{`Y\/Z`, "BenchmarkY", "", false},
 	} {
 		p, err := parsePattern(c.pattern)
 		if err != nil {
@@ -95,12 +95,12 @@ func TestPatternSelectsLikePackageTesting(t *testing.T) {
 			t.Errorf("%q matches %s: %v", c.pattern, c.function, got)
 		}
 	}
-	p, err := parsePattern("A/n=4$|B")
+	p, err := parsePattern("Y/n=4$|Z")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{
-		"BenchmarkA/n=4": true, "BenchmarkA/n=16": false, "BenchmarkA/n=4/x": true, "BenchmarkB/n=16": true, "BenchmarkC": false,
+		"BenchmarkY/n=4": true, "BenchmarkY/n=16": false, "BenchmarkY/n=4/x": true, "BenchmarkZ/n=16": true, "BenchmarkC": false,
 	} {
 		if got := p.matches(name); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
