@@ -27,8 +27,10 @@ whole table beside each p-value. OLD and NEW are each one of
   baseline     the stored baseline of the other operand's suite and machine class
 
 The exit code is 1 where a corrected p-value of a worsening reaches .01, 3 where
-a benchmark of OLD is missing from NEW, else 0. Times of two sessions are shown
-but do not count: only units declared exact do.`
+a benchmark of OLD is missing from NEW, else 0. Times and allocations of two
+bundles, or of a bundle and a baseline, were measured in two sessions: they are
+shown and do not count, and only units declared exact do. Of two files nobody
+knows where they come from: they are taken to belong together.`
 
 // runCompare compares two files, bundles, or a bundle with the stored baseline.
 func runCompare(_ context.Context, env *Env, args []string) int {
