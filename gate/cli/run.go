@@ -41,18 +41,19 @@ type run struct {
 	cleanups []func()
 	started  time.Time
 
-	repo     *repo.Repo
-	tool     measure.Toolchain
-	baseDir  string // module folder of each side
-	headDir  string
-	baseTop  string // roots of the trees that were checked out for a side
-	headTop  string
-	cfg      *config.Config
-	suite    config.Suite
-	measure  measure.Config
-	manifest recording.Manifest
-	out      string
-	exit     int
+	repo        *repo.Repo
+	tool        measure.Toolchain
+	baseDir     string // module folder of each side
+	headDir     string
+	baseTop     string // roots of the trees that were checked out for a side
+	headTop     string
+	cfg         *config.Config
+	suite       config.Suite
+	measure     measure.Config
+	manifest    recording.Manifest
+	definitions map[string]string // of the head side, by "PKG.BenchmarkX"
+	out         string
+	exit        int
 }
 
 // cleanUp undoes, in reverse, what the run has put into the world. It runs
@@ -379,6 +380,7 @@ func (r *run) redefined(base, head map[string]string) (map[string]string, error)
 	if err != nil {
 		return nil, fmt.Errorf("head side: reading the benchmarks: %w", err)
 	}
+	r.definitions = onHead
 	return suite.Redefined(onBase, onHead), nil
 }
 
@@ -411,6 +413,10 @@ func (r *run) checkUnchanged(ctx context.Context, result *measure.Result) error 
 func (r *run) conclude(result measure.Result) error {
 	m := &r.manifest
 	m.Units, m.Benchmarks, m.Family, m.Outcomes = result.Units, result.Benchmarks, result.Family, result.Outcomes
+	for i, b := range m.Benchmarks {
+		function, _, _ := strings.Cut(b.Key.Name, "/")
+		m.Benchmarks[i].BenchHash = r.definitions[b.Key.Pkg+"."+function]
+	}
 	m.Warnings = append(m.Warnings, result.Warnings...)
 	m.OutOfTime = result.OutOfTime
 	m.WallSeconds = round(time.Since(r.started).Seconds())

@@ -118,6 +118,9 @@ type Benchmark struct {
 	Reason  string  `json:"reason"`  // why that channel
 	N       int     `json:"n"`       // iterations per timed run, planned on base
 	ExactN  int     `json:"exact-n"` // iterations per exact run
+	// BenchHash is the definition hash of its function (package suite), the same
+	// on both sides.
+	BenchHash string `json:"bench-hash,omitempty"`
 }
 
 // OutcomeKind says why a benchmark has no comparison.
