@@ -191,13 +191,6 @@ func centre(values []float64) Centre {
 	return Centre{Median: s.Center, Lo: s.Lo, Hi: s.Hi, N: len(values)}
 }
 
-// Processes a side in the exact channel: ExactRuns at first, ExactConfirmRuns
-// in all where the sides differed.
-const (
-	ExactRuns        = 3
-	ExactConfirmRuns = 10
-)
-
 // bytesTolerance is the change of B/op, up or down, that is none: the runtime's
 // own size classes and buffers move totals by a few bytes per process. Less than
 // one byte per op, or one object in a hundred ops, is none either: it is set-up
@@ -239,7 +232,7 @@ func (c *Change) compareExact(samples []recording.Sample) {
 	case Disagree:
 		c.warn("%s does not repeat exactly on this machine: base %s, head %s", c.Test.Unit, spread(base), spread(head))
 	case Unconfirmed:
-		c.warn("the sides differ, but only %d runs a side were made: %d are needed to confirm it", c.Exact.Runs, ExactConfirmRuns)
+		c.warn("the sides differ, but only %d runs a side were made: %d are needed to confirm it", c.Exact.Runs, recording.ExactConfirmRuns)
 	}
 }
 
@@ -270,7 +263,7 @@ func ExactOf(unit, better string, base, head []float64) *ExactResult {
 		r.State = Same
 	case Tolerable(unit, r.Base, r.Head):
 		r.State = Tolerated
-	case r.Runs < ExactConfirmRuns:
+	case r.Runs < recording.ExactConfirmRuns:
 		r.State = Unconfirmed
 	case (r.Head > r.Base) == (better != "higher"):
 		r.State = Rise

@@ -9,10 +9,6 @@ import (
 )
 
 const (
-	// exactProcesses is how many processes of each side must agree.
-	exactProcesses = 3
-	// exactConfirm is how many more each side runs where the sides differ.
-	exactConfirm = 7
 	// exactReplans bounds how often N is corrected after the first exact run.
 	exactReplans = 3
 	// exactNRange bounds how much longer than a slice a stored number of
@@ -116,8 +112,8 @@ func (p *plan) timeLimit(n int) time.Duration {
 func (s *session) exactOne(ctx context.Context, p *plan) error {
 	runs := &exactRuns{values: [2]map[string][]float64{{}, {}}}
 	s.exact[p.key] = runs
-	for i := 1; i <= exactProcesses+exactConfirm; i++ {
-		if i == exactProcesses+1 && !runs.differs(p.exactUnits()) {
+	for i := 1; i <= recording.ExactConfirmRuns; i++ {
+		if i == recording.ExactRuns+1 && !runs.differs(p.exactUnits()) {
 			return nil
 		}
 		for k, side := range []recording.Side{recording.Base, recording.Head} {

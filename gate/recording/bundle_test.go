@@ -339,7 +339,7 @@ func TestReadNamesWhatIsWrong(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := write(t, testBundle())
 			tt.edit(t, dir)
-			err := Verify(dir)
+			_, err := Read(dir)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}

@@ -31,6 +31,14 @@ const (
 	Plan      Channel = "plan"
 )
 
+// Processes a side in the exact channel: ExactRuns at first, ExactConfirmRuns in
+// all where the sides differ. The measuring makes them and the verdict asks for
+// them.
+const (
+	ExactRuns        = 3
+	ExactConfirmRuns = 10
+)
+
 // Key identifies a benchmark: package path, name without the GOMAXPROCS
 // suffix, and GOMAXPROCS.
 type Key struct {

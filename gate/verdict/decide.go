@@ -117,10 +117,10 @@ func (j *judge) exact(r *Row) {
 	case compare.Unconfirmed:
 		r.Why = "the sides differ, but it was not confirmed"
 		j.tooFew(r, fmt.Sprintf("%s differs (%v, %v) in %d runs a side, and the %d that confirm it were not made; run again",
-			r.Change.Test.Unit, e.Base, e.Head, e.Runs, compare.ExactConfirmRuns))
+			r.Change.Test.Unit, e.Base, e.Head, e.Runs, recording.ExactConfirmRuns))
 	default:
-		if e.Runs < compare.ExactRuns {
-			r.Why = fmt.Sprintf("%d exact runs a side, want %d", e.Runs, compare.ExactRuns)
+		if e.Runs < recording.ExactRuns {
+			r.Why = fmt.Sprintf("%d exact runs a side, want %d", e.Runs, recording.ExactRuns)
 			// The budget cuts no exact runs short, so it explains nothing here.
 			j.tooFew(r, fmt.Sprintf("%s: %s; does each side report it?", r.Change.Test.Unit, r.Why))
 			return
