@@ -92,8 +92,12 @@ func (v *Virtual) addReplica(id types.NodeID, members quorum.Membership) error {
 		return err
 	}
 	v.replicas, v.cryptos = append(v.replicas, r), append(v.cryptos, counting)
-	_, err = v.sim.AddNode(sim.NodeConfig{Names: r.Names, Modules: r.Modules, Net: r.IDs.Net, Timer: r.IDs.Timer})
-	return err
+	node, err := v.sim.AddNode(sim.NodeConfig{Names: r.Names, Modules: r.Modules, Net: r.IDs.Net, Timer: r.IDs.Timer})
+	if err != nil {
+		return err
+	}
+	v.sim.Inject(node, r.Boot()...)
+	return nil
 }
 
 // onResult is the results module of a replica.

@@ -108,6 +108,7 @@ func (r *recordedRun) wire(out io.Writer) error {
 		}); err != nil {
 			return errors.Join(err, r.recorder.Close())
 		}
+		r.sim.Inject(mir.NodeID(id), rep.Boot()...)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ var (
 	golden    = "internal/golden"
 	protocol  = []string{"mir", "trantor/types", "trantor/quorum", "trantor/crypto"}
 	modules   = []string{"trantor/mempool", "trantor/availability", "trantor/ordering/iss", "trantor/ordering/pbft", "trantor/checkpoint", "trantor/statetransfer", "trantor/delivery", "trantor/app"}
-	underTest = join(protocol, modules, "mir/sim", "mir/eventlog", "mir/instrument", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "trantor/cluster", "trantor/simtest", "benchsuite/workload")
+	underTest = join(protocol, modules, "mir/sim", "mir/eventlog", "mir/instrument", "trantor/net", "trantor/client", "trantor/store", "trantor/store/simdisk", "trantor/replica", "trantor/server", "trantor/cluster", "trantor/simtest", "benchsuite/workload")
 	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/compare", "gate/verdict", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report", "gate/suite"}
 )
 
@@ -46,13 +46,15 @@ var rules = Rules{
 	Module:  module,
 	Guarded: []string{"net", "net/http", "net/rpc", "crypto/tls", "os/exec"},
 	Owners: map[string][]string{
-		xperf:                         {"gate/compare", "gate/recording", "gate/baseline"},
-		"github.com/google/pprof":     {"gate/profdiff", "gate/bottleneck", "gate/recording"},
-		"github.com/google/go-github": {"gate/github"},
-		"google.golang.org/grpc":      {"trantor/net", "trantor/server"},
-		"net":                         {"trantor/net", "trantor/server"},
-		"net/http":                    {"gate/github", "gate/report/serve", "trantor/server"},
-		"os/exec":                     {"gate/measure", "gate/repo", "trantor/cluster", "cmd/trantor"},
+		xperf:                           {"gate/compare", "gate/recording", "gate/baseline"},
+		"github.com/google/pprof":       {"gate/profdiff", "gate/bottleneck", "gate/recording"},
+		"github.com/google/go-github":   {"gate/github"},
+		"google.golang.org/grpc":        {"trantor/net", "trantor/server", "trantor/client"},
+		"github.com/cockroachdb/pebble": {"trantor/store"},
+		"github.com/prometheus":         {"trantor/server"},
+		"net":                           {"trantor/net", "trantor/server", "trantor/client"},
+		"net/http":                      {"gate/github", "gate/report/serve", "trantor/server"},
+		"os/exec":                       {"gate/measure", "gate/repo", "trantor/cluster", "cmd/trantor"},
 	},
 	Apart: [][2]string{
 		{"gate", "mir"},
@@ -98,8 +100,8 @@ var rules = Rules{
 		"mir/instrument": {Imports: []string{"mir"}},
 
 		"trantor":               {},
-		"trantor/types":         {Imports: []string{"mir"}},
-		"trantor/quorum":        {Imports: []string{"mir", "trantor/types"}},
+		"trantor/types":         {Imports: []string{"mir", "trantor/quorum"}},
+		"trantor/quorum":        {Imports: []string{"mir"}},
 		"trantor/crypto":        {Imports: []string{"mir", "trantor/types", "trantor/quorum"}},
 		"trantor/app":           {Imports: []string{"mir", "trantor/types"}},
 		"trantor/mempool":       {Imports: protocol, Tests: []string{golden, "mir/sim"}},
@@ -111,12 +113,14 @@ var rules = Rules{
 		"trantor/statetransfer": {Imports: protocol, Tests: []string{golden, "mir/sim"}},
 		"trantor/delivery":      {Imports: join(protocol, "trantor/app"), Tests: []string{golden, "mir/sim"}},
 		"trantor/net":           {Imports: join(protocol, "net", "crypto/tls", "google.golang.org/grpc")},
-		"trantor/store":         {Imports: protocol},
+		"trantor/store":         {Imports: join(protocol, "github.com/cockroachdb/pebble")},
+		"trantor/store/simdisk": {Imports: protocol},
+		"trantor/client":        {Imports: []string{"trantor/types", "trantor/net", "mir", "crypto/tls", "net", "google.golang.org/grpc"}},
 		"trantor/replica":       {Imports: join(protocol, modules), Tests: []string{golden, "mir/sim"}},
-		"trantor/server":        {Imports: join(protocol, modules, "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "net", "net/http", "crypto/tls", "google.golang.org/grpc")},
-		"trantor/cluster":       {Imports: join(protocol, modules, "mir/sim", "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "os/exec"), Tests: []string{golden}},
+		"trantor/server":        {Imports: join(protocol, modules, "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "net", "net/http", "crypto/tls", "google.golang.org/grpc", "github.com/prometheus", "go.yaml.in/yaml/v3"), Tests: []string{"trantor/client", "go.uber.org/goleak"}},
+		"trantor/cluster":       {Imports: join(protocol, modules, "mir/sim", "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "trantor/client", "os/exec"), Tests: []string{golden, "go.uber.org/goleak"}},
 
-		"trantor/simtest": {Imports: join(protocol, modules, "mir/sim", "trantor/replica"), Tests: []string{golden}},
+		"trantor/simtest": {Imports: join(protocol, modules, "mir/sim", "trantor/replica", "trantor/store/simdisk"), Tests: []string{golden, "github.com/anishathalye/porcupine"}},
 
 		"samples/bcb":  {Imports: []string{"mir", "mir/dsl"}, Tests: []string{"mir/sim"}},
 		"samples/chat": {Imports: []string{"trantor/app", "trantor/cluster", "trantor/types"}},

@@ -183,6 +183,7 @@ func (a *Availability) Apply(ev mir.Event, out *mir.Out) {
 		a.onRetransmit(e.no, out)
 	case retryFetch:
 		a.ask(e.id, out)
+	case types.Boot, types.EpochConfig, types.EpochBegun, types.Restored:
 	case mir.Received:
 		a.onReceived(e, out)
 	default:

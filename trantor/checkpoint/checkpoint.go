@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"slices"
 
@@ -97,6 +96,7 @@ func (c *Checkpoint) Apply(ev mir.Event, out *mir.Out) {
 	switch e := ev.Body.(type) {
 	case types.Snapshot:
 		c.onSnapshot(e, out)
+	case types.Boot, types.EpochConfig, types.Restored, types.InstallSnapshot:
 	case mir.Received:
 		c.onReceived(e, out)
 	default:
@@ -125,7 +125,7 @@ func (c *Checkpoint) onSnapshot(s types.Snapshot, out *mir.Out) {
 	if n := len(c.snapshots); n > 0 && s.Epoch <= c.snapshots[n-1].Epoch {
 		panic(fmt.Sprintf("checkpoint: invariant broken: snapshot of epoch %d after %d", s.Epoch, c.snapshots[n-1].Epoch))
 	}
-	digest := types.Digest(sha256.Sum256(s.Data))
+	digest := types.SnapshotDigest(s.Data)
 	sig := c.cfg.Crypto.Sign(DomainVote, Statement(s.Epoch, digest))
 	if len(c.others) > 0 {
 		out.Emit(c.cfg.Net, mir.Send{To: c.others, Dest: c.cfg.Self, Msg: Vote{Epoch: s.Epoch, Digest: digest, Sig: sig}})
@@ -227,7 +227,7 @@ func (c *Checkpoint) becomeStable(s types.StableCheckpoint, out *mir.Out) {
 	c.next, c.stable = s.Epoch+1, s
 	c.snapshots = slices.DeleteFunc(c.snapshots, func(own types.Snapshot) bool { return own.Epoch < s.Epoch })
 	if len(c.snapshots) > 0 && c.snapshots[0].Epoch == s.Epoch {
-		c.checkOwn(s, sha256.Sum256(c.snapshots[0].Data))
+		c.checkOwn(s, types.SnapshotDigest(c.snapshots[0].Data))
 	}
 	for _, id := range c.cfg.Stable {
 		out.Emit(id, s)

@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"testing"
@@ -68,12 +67,12 @@ func (b *bench) receive(from types.NodeID, m mir.Message) { b.apply(mir.Received
 
 // vote is validly signed by from.
 func (b *bench) vote(from types.NodeID, e types.Epoch, data string) Vote {
-	d := types.Digest(sha256.Sum256([]byte(data)))
+	d := types.SnapshotDigest([]byte(data))
 	return Vote{Epoch: e, Digest: d, Sig: b.cryptos[from].Sign(DomainVote, Statement(e, d))}
 }
 
 func (b *bench) certificate(e types.Epoch, data string, ids ...types.NodeID) Certificate {
-	m := Certificate{Epoch: e, Digest: sha256.Sum256([]byte(data))}
+	m := Certificate{Epoch: e, Digest: types.SnapshotDigest([]byte(data))}
 	for _, id := range ids {
 		m.Sigs = append(m.Sigs, types.Signature{Signer: id, Sig: b.vote(id, e, data).Sig})
 	}
@@ -158,7 +157,7 @@ func TestCheckpointMayBeStableBeforeOwnSnapshot(t *testing.T) {
 		t.Errorf("stable is epoch %d, %q, %v, want 1 without a snapshot", s.Epoch, data, ok)
 	}
 	b.snapshot(0, "a") // Of no use any more, but it is said.
-	b.want("to module 2: send VOTE 0 ca978112 to [0 1 2]")
+	b.want("to module 2: send VOTE 0 cd23d09c to [0 1 2]")
 	b.snapshot(1, "b")
 	if _, data, _ := b.c.Stable(); string(data) != "b" {
 		t.Errorf("snapshot %q, want b", data)
@@ -208,7 +207,7 @@ func TestReplicaThatIsBehindGetsTheCertificateOnce(t *testing.T) {
 		b.receive(id, b.vote(id, 2, "c"))
 	}
 	b.receive(0, b.vote(0, 1, "b"))
-	b.want("to module 2: send CERTIFICATE 2 2e7d2c03 by [0 1 2] to [0]")
+	b.want("to module 2: send CERTIFICATE 2 18d2dc35 by [0 1 2] to [0]")
 	b.receive(0, b.vote(0, 1, "b"))
 	b.receive(0, b.vote(0, 0, "a"))
 	b.want()

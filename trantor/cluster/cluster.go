@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/perfgate/perfgate/mir"
@@ -66,6 +67,9 @@ func New(cfg Config) (*Cluster, error) {
 	quorums, err := quorum.New(cfg.Weights)
 	if err != nil {
 		return nil, fmt.Errorf("building a cluster: %w", err)
+	}
+	if at := slices.Index(cfg.Weights, 0); at >= 0 {
+		return nil, fmt.Errorf("building a cluster: weight of replica %d is 0, want 1 to 2^32", at)
 	}
 	n := quorums.N()
 	net, err := mir.NewInprocNet(mir.InprocConfig{Nodes: n, Codec: replica.NewCodec()})

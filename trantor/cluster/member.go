@@ -80,6 +80,8 @@ func newMember(cfg Config, id types.NodeID, members quorum.Membership, port *mir
 
 // run is the replica's goroutine.
 func (m *member) run() {
+	// The input takes it, or the context has ended: then Run ends at once too.
+	_ = m.inject(m.ctx, m.replica.Boot()...)
 	m.err = m.node.Run(m.ctx)
 	close(m.done)
 }

@@ -152,6 +152,7 @@ func (d *Delivery) Apply(ev mir.Event, out *mir.Out) {
 	case proceed:
 		d.proceeding = false
 		d.advance(out)
+	case types.Boot, types.InstallSnapshot:
 	case mir.Received:
 		d.stats.Misaddressed++
 	default:

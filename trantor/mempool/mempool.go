@@ -136,6 +136,7 @@ func (m *Mempool) Apply(ev mir.Event, out *mir.Out) {
 		}
 	case types.Progress:
 		m.onProgress(e, out)
+	case types.Boot, types.EpochConfig, types.EpochBegun, types.Restored:
 	case mir.Received:
 		m.misaddressed++
 	default:

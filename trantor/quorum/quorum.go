@@ -8,22 +8,29 @@ package quorum
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/perfgate/perfgate/mir"
 )
 
-// Membership is the replicas of one epoch and their weights.
+// Membership is the replicas of one epoch and their weights. The zero Membership
+// has no members.
 type Membership struct {
 	weights []uint64
+	members []mir.NodeID // Ascending: those with a weight.
 	total   uint64
 }
 
-// New takes a weight for each of the replicas 0..len(weights)-1.
+// New takes a weight for each of the replicas 0..len(weights)-1. One of weight
+// zero is no member: it has left, or has not joined yet.
 func New(weights []uint64) (Membership, error) {
 	m := Membership{weights: append([]uint64(nil), weights...)}
 	for i, w := range weights {
-		if w == 0 || w > 1<<32 {
-			return Membership{}, fmt.Errorf("weight of replica %d is %d, want 1 to 2^32", i, w)
+		if w > 1<<32 {
+			return Membership{}, fmt.Errorf("weight of replica %d is %d, limit 2^32", i, w)
+		}
+		if w > 0 {
+			m.members = append(m.members, mir.NodeID(i))
 		}
 		m.total += w
 	}
@@ -46,24 +53,29 @@ func Equal(n int) Membership {
 	return m
 }
 
-// N is the number of replicas.
-func (m Membership) N() int { return len(m.weights) }
+// N is the number of members.
+func (m Membership) N() int { return len(m.members) }
 
-// Nodes lists the replicas in order.
-func (m Membership) Nodes() []mir.NodeID {
-	out := make([]mir.NodeID, len(m.weights))
-	for i := range out {
-		out[i] = mir.NodeID(i)
-	}
-	return out
-}
+// Slots is one more than the greatest ID of a replica that is, was or will be a
+// member, as far as this membership knows: the size of an array by replica.
+func (m Membership) Slots() int { return len(m.weights) }
+
+// Nodes lists the members in order. The list is the caller's.
+func (m Membership) Nodes() []mir.NodeID { return append([]mir.NodeID(nil), m.members...) }
+
+// Member is the member at a place of that order, counted from 0 and around: it
+// is what leaders rotate over.
+func (m Membership) Member(at uint64) mir.NodeID { return m.members[at%uint64(len(m.members))] }
+
+// Place is a member's place in that order. It reports false for a stranger.
+func (m Membership) Place(id mir.NodeID) (int, bool) { return slices.BinarySearch(m.members, id) }
 
 // Has tells whether id is a member.
-func (m Membership) Has(id mir.NodeID) bool { return int(id) < len(m.weights) }
+func (m Membership) Has(id mir.NodeID) bool { return m.Weight(id) > 0 }
 
 // Weight is the weight of a replica; zero for a stranger.
 func (m Membership) Weight(id mir.NodeID) uint64 {
-	if !m.Has(id) {
+	if uint64(id) >= uint64(len(m.weights)) {
 		return 0
 	}
 	return m.weights[id]

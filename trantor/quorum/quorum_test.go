@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/perfgate/perfgate/mir"
@@ -105,8 +106,27 @@ func TestStrangersHaveNoWeight(t *testing.T) {
 	}
 }
 
+func TestReplicaOfWeightZeroIsNoMember(t *testing.T) {
+	m, err := New([]uint64{2, 0, 1, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Has(1) || m.N() != 3 || m.Slots() != 4 || !slices.Equal(m.Nodes(), []mir.NodeID{0, 2, 3}) {
+		t.Errorf("members %v, %d of %d", m.Nodes(), m.N(), m.Slots())
+	}
+	if m.Member(1) != 2 || m.Member(3) != 0 {
+		t.Errorf("members 1 and 3 of the order are %d and %d, want 2 and 0", m.Member(1), m.Member(3))
+	}
+	if at, ok := m.Place(3); at != 2 || !ok {
+		t.Errorf("replica 3 has place %d (%v), want 2", at, ok)
+	}
+	if _, ok := m.Place(1); ok {
+		t.Error("a stranger has a place")
+	}
+}
+
 func TestNewRejectsImpossibleWeights(t *testing.T) {
-	for _, weights := range [][]uint64{nil, {1, 0}, {1<<32 + 1}} {
+	for _, weights := range [][]uint64{nil, {0, 0}, {1<<32 + 1}} {
 		if _, err := New(weights); err == nil {
 			t.Errorf("New(%v) succeeded", weights)
 		}

@@ -33,6 +33,11 @@ type Config struct {
 	App     app.Application
 	Params  Params
 
+	// Durable says that whoever runs the replica serves the module Store: it
+	// makes each types.Persist durable. Without, the replica serves it itself
+	// and nothing outlives it.
+	Durable bool
+
 	// Results gets types.SubmitResult, types.Delivered and
 	// types.StableCheckpoint, and mir.Received where a peer means mischief. Nil
 	// for none.
@@ -44,6 +49,7 @@ type IDs struct {
 	Net, Timer, Results             mir.ModuleID
 	Mempool, Availability, Ordering mir.ModuleID
 	Delivery, Checkpoint            mir.ModuleID
+	Store, StateTransfer            mir.ModuleID
 }
 
 // intern names the modules, always in the same order.
@@ -57,6 +63,9 @@ func intern(names *mir.Names) IDs {
 		Ordering:     names.Intern("ordering"),
 		Delivery:     names.Intern("delivery"),
 		Checkpoint:   names.Intern("checkpoint"),
+
+		Store:         names.Intern("store"),
+		StateTransfer: names.Intern("statetransfer"),
 	}
 }
 
@@ -100,10 +109,33 @@ func New(cfg Config) (*Replica, error) {
 		{ID: r.IDs.Delivery, Module: r.delivery},
 		{ID: r.IDs.Checkpoint, Module: r.checkpoint},
 	}
+	if !cfg.Durable {
+		r.Modules = append(r.Modules, mir.Registration{ID: r.IDs.Store, Module: mir.ModuleFunc(volatile)})
+	}
 	if cfg.Results != nil {
 		r.Modules = append(r.Modules, mir.Registration{ID: r.IDs.Results, Module: cfg.Results})
 	}
 	return r, nil
+}
+
+// volatile is the store of a replica that is not durable.
+func volatile(ev mir.Event, out *mir.Out) {
+	persist, ok := ev.Body.(types.Persist)
+	if !ok {
+		return // A peer's mischief.
+	}
+	for _, then := range persist.Then {
+		out.EmitSub(then.To, then.Sub, then.Body)
+	}
+}
+
+// Boot is what whoever runs the replica injects before anything else.
+func (r *Replica) Boot() []mir.Event {
+	var events []mir.Event
+	for _, id := range []mir.ModuleID{r.IDs.Mempool, r.IDs.Availability, r.IDs.Ordering, r.IDs.Delivery, r.IDs.Checkpoint} {
+		events = append(events, mir.Event{To: id, Body: types.Boot{}})
+	}
+	return events
 }
 
 // configs are those of the modules.

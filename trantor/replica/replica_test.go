@@ -50,6 +50,7 @@ func newWorld(t *testing.T, seed uint64, n int, network sim.Network, change func
 		if _, err := s.AddNode(sim.NodeConfig{Names: r.Names, Modules: r.Modules, Net: r.IDs.Net, Timer: r.IDs.Timer}); err != nil {
 			t.Fatal(err)
 		}
+		s.Inject(node, r.Boot()...)
 		w.replicas = append(w.replicas, r)
 	}
 	return w

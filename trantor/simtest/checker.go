@@ -106,7 +106,7 @@ func (c *Checker) Observe(s sim.Step) error {
 	case types.Delivered:
 		return c.onDelivered(s.Node, e)
 	case types.Snapshot:
-		return agree(c.snapshots, e.Epoch, sha256.Sum256(e.Data), "snapshot agreement", s.Node)
+		return agree(c.snapshots, e.Epoch, types.SnapshotDigest(e.Data), "snapshot agreement", s.Node)
 	case types.StableCheckpoint:
 		return c.onStable(s.Node, e)
 	}

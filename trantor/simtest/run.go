@@ -88,8 +88,11 @@ func (w *world) addReplica(id types.NodeID, members quorum.Membership) error {
 		return err
 	}
 	w.replicas = append(w.replicas, r)
-	_, err = w.sim.AddNode(sim.NodeConfig{Names: r.Names, Modules: r.Modules, Net: r.IDs.Net, Timer: r.IDs.Timer})
-	return err
+	if _, err = w.sim.AddNode(sim.NodeConfig{Names: r.Names, Modules: r.Modules, Net: r.IDs.Net, Timer: r.IDs.Timer}); err != nil {
+		return err
+	}
+	w.sim.Inject(id, r.Boot()...)
+	return nil
 }
 
 // schedule plans the faults and the load.

@@ -29,8 +29,13 @@ type Ordered struct {
 	Proposal Proposal
 }
 
-// EpochEnd: ordering -> delivery, after the last Ordered of the epoch.
-type EpochEnd struct{ Epoch Epoch }
+// EpochEnd: ordering -> delivery, after the last Ordered of the epoch. Policy is
+// what ordering must remember of the log so far to choose the leaders of later
+// epochs; it is part of the state after the epoch.
+type EpochEnd struct {
+	Epoch  Epoch
+	Policy []byte
+}
 
 // NeedBatch: delivery -> availability. Answered with BatchData, now or once it
 // was fetched from a signer.
@@ -73,12 +78,33 @@ type Snapshot struct {
 	Data  []byte
 }
 
-// StableCheckpoint: checkpoint -> ordering, availability, results. Signatures of
-// weight 2f+1 agree on the state at the end of Epoch.
+// StableCheckpoint: checkpoint -> ordering, availability, state transfer, results.
+// Signatures of a quorum of the epoch's members agree on the state at the end of
+// Epoch: Digest is SnapshotDigest of the snapshot.
 type StableCheckpoint struct {
 	Epoch  Epoch
 	Digest Digest
 	Sigs   []Signature
+}
+
+// InstallSnapshot: state transfer -> delivery and checkpoint. The snapshot is that
+// of a stable checkpoint ahead of this replica, verified against it.
+type InstallSnapshot struct {
+	Checkpoint StableCheckpoint
+	Data       []byte
+}
+
+// Restored: delivery -> ordering, availability, mempool, checkpoint, results. The
+// replica's state is now that after Epoch, without the log that led there: all
+// epochs up to it are over. A module also gets one in Recover, after a restart
+// from a snapshot. Receivers clone what they keep and change.
+type Restored struct {
+	Epoch    Epoch
+	Next     SeqNr         // The first position of the next epoch.
+	Policy   []byte        // As in EpochEnd.
+	Configs  []EpochConfig // Of Epoch+1 and the following epochs, as far as the state determines them.
+	Creators []*Window     // The batch numbers that came by, by replica.
+	Clients  map[ClientID]*Window
 }
 
 func (Submit) EventName() string           { return "client.Submit" }
@@ -94,4 +120,6 @@ func (BatchUsed) EventName() string        { return "delivery.BatchUsed" }
 func (Delivered) EventName() string        { return "delivery.Delivered" }
 func (Progress) EventName() string         { return "delivery.Progress" }
 func (Snapshot) EventName() string         { return "delivery.Snapshot" }
+func (InstallSnapshot) EventName() string  { return "statetransfer.InstallSnapshot" }
+func (Restored) EventName() string         { return "delivery.Restored" }
 func (StableCheckpoint) EventName() string { return "checkpoint.Stable" }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // MaxWindow is the greatest window size; a larger one costs MaxWindow/8 bytes
@@ -28,6 +29,11 @@ func NewWindow(size int) *Window {
 		panic(fmt.Sprintf("types: window of size %d, want 1 to %d", size, MaxWindow))
 	}
 	return &Window{size: uint64(size), bits: make([]uint64, (size+63)/64)}
+}
+
+// Clone is a copy that shares nothing.
+func (w *Window) Clone() *Window {
+	return &Window{low: w.low, size: w.size, bits: slices.Clone(w.bits)}
 }
 
 // Low is the lowest number that is not taken.

@@ -139,6 +139,7 @@ func (l *Log) Apply(ev mir.Event, out *mir.Out) {
 		l.onLeaderDeposed(e)
 	case types.StableCheckpoint:
 		l.stable = max(l.stable, e.Epoch+1)
+	case types.Boot, types.EpochConfig, types.Restored, types.WantEpoch:
 	default:
 		l.toInstance(ev, out)
 		return
