@@ -146,12 +146,17 @@ func replayReplica(t *testing.T, recording []byte, id types.NodeID, keys crypto.
 
 func FuzzTraceCodecRejectsWhatItWouldNotWrite(f *testing.F) {
 	codec := newTraceCodec()
-	seed, err := codec.Encode(nil, types.Submit{Tx: types.Tx{TxID: types.TxID{Client: 1, No: 2}, Payload: []byte("p")}})
-	if err != nil {
-		f.Fatal(err)
+	for _, input := range []mir.Message{
+		types.Submit{Tx: types.Tx{TxID: types.TxID{Client: 1, No: 2}, Payload: []byte("p")}}, types.Flush{}, types.Boot{},
+	} {
+		seed, err := codec.Encode(nil, input)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(seed)
+		f.Add(seed[:len(seed)/2])
+		f.Add(append(seed, 0))
 	}
-	f.Add(seed)
-	f.Add(seed[:9])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := codec.Decode(b)
 		if err != nil {

@@ -128,32 +128,44 @@ func (r *recordedRun) onResult(ev mir.Event, _ *mir.Out) {
 	}
 }
 
-// traceCodec is the wire format with the one input of a replica that is neither
-// a message nor a timer, so that a recording can be replayed.
+// traceCodec is the wire format with the inputs of a replica that are neither
+// messages nor timers, so that a recording can be replayed.
 type traceCodec struct{ *types.Codec }
 
 func newTraceCodec() traceCodec { return traceCodec{replica.NewCodec()} }
 
-// tagSubmit is no tag of the wire format, which counts from 1.
-const tagSubmit = 0xff
+// Tags of the inputs. They are none of the wire format, which counts from 1.
+const (
+	tagSubmit = 0xff
+	tagFlush  = 0xfe
+	tagBoot   = 0xfd
+)
 
 // Encode implements mir.Codec.
 func (c traceCodec) Encode(dst []byte, m mir.Message) ([]byte, error) {
-	submit, ok := m.(types.Submit)
-	if !ok {
-		return c.Codec.Encode(dst, m)
+	switch m := m.(type) {
+	case types.Submit:
+		dst = binary.LittleEndian.AppendUint64(append(dst, tagSubmit), uint64(m.Tx.Client))
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(m.Tx.No))
+		return append(dst, m.Tx.Payload...), nil
+	case types.Flush:
+		return append(dst, tagFlush), nil
+	case types.Boot:
+		return append(dst, tagBoot), nil
 	}
-	dst = binary.LittleEndian.AppendUint64(append(dst, tagSubmit), uint64(submit.Tx.Client))
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(submit.Tx.No))
-	return append(dst, submit.Tx.Payload...), nil
+	return c.Codec.Encode(dst, m)
 }
 
 // Decode implements mir.Codec.
 func (c traceCodec) Decode(b []byte) (mir.Message, error) {
-	if len(b) == 0 || b[0] != tagSubmit {
+	switch {
+	case len(b) == 1 && b[0] == tagFlush:
+		return types.Flush{}, nil
+	case len(b) == 1 && b[0] == tagBoot:
+		return types.Boot{}, nil
+	case len(b) == 0 || b[0] != tagSubmit:
 		return c.Codec.Decode(b)
-	}
-	if len(b) < 1+8+8 {
+	case len(b) < 1+8+8:
 		return nil, fmt.Errorf("decoding a submission: it has %d bytes", len(b))
 	}
 	return types.Submit{Tx: types.Tx{
