@@ -114,7 +114,7 @@ var rules = Rules{
 		"trantor/delivery":      {Imports: join(protocol, "trantor/app"), Tests: []string{golden, "mir/sim"}},
 		"trantor/net":           {Imports: join(protocol, "net", "crypto/tls", "google.golang.org/grpc")},
 		"trantor/store":         {Imports: join(protocol, "github.com/cockroachdb/pebble")},
-		"trantor/store/simdisk": {Imports: protocol},
+		"trantor/store/simdisk": {Imports: protocol, Tests: []string{"mir/sim"}},
 		"trantor/client":        {Imports: []string{"trantor/types", "trantor/net", "mir", "crypto/tls", "net", "google.golang.org/grpc"}},
 		"trantor/replica":       {Imports: join(protocol, modules), Tests: []string{golden, "mir/sim"}},
 		"trantor/server":        {Imports: join(protocol, modules, "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "net", "net/http", "crypto/tls", "google.golang.org/grpc", "github.com/prometheus", "go.yaml.in/yaml/v3"), Tests: []string{"trantor/client", "go.uber.org/goleak"}},

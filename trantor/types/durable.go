@@ -26,7 +26,7 @@ type KeyRange struct{ From, To []byte }
 // them or none, and then, not before, the store emits Then in order. What one
 // replica persists becomes durable in the order in which it is sent, and Then of
 // an earlier Persist comes before Then of a later one. Where durability is off,
-// Then follows at once.
+// Then follows at once. The sender does not change the slices any more.
 //
 // A message that must not leave before it is durable is a mir.Send in Then. Own
 // votes count from then on too: a module that names its own node among the
