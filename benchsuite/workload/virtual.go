@@ -66,26 +66,26 @@ func NewVirtual(cfg VirtualConfig) (*Virtual, error) {
 	if err != nil {
 		return nil, err
 	}
-	members := quorum.Equal(cfg.N)
+	nodes := quorum.Equal(cfg.N).Nodes()
 	if cfg.Origins == nil {
-		cfg.Origins = members.Nodes()
+		cfg.Origins = nodes
 	}
 	v := &Virtual{
 		cfg: cfg, sim: s, source: NewSource(cfg.Seed, Clients, PayloadBytes),
 		schedule: NewSchedule(0, 0, cfg.Rate), tallies: make([]Tally, cfg.N),
 	}
-	for _, id := range members.Nodes() {
-		if err := v.addReplica(id, members); err != nil {
+	for _, id := range nodes {
+		if err := v.addReplica(id); err != nil {
 			return nil, err
 		}
 	}
 	return v, nil
 }
 
-func (v *Virtual) addReplica(id types.NodeID, members quorum.Membership) error {
+func (v *Virtual) addReplica(id types.NodeID) error {
 	counting := crypto.NewCounting(crypto.NewSimulated(v.cfg.Seed, id, v.cfg.N))
 	r, err := replica.New(replica.Config{
-		Node: id, Members: members, Crypto: counting, App: &app.Chain{}, Params: v.cfg.Params,
+		Node: id, Genesis: types.EqualConfiguration(v.cfg.N), Crypto: counting, App: &app.Chain{}, Params: v.cfg.Params,
 		Results: mir.ModuleFunc(func(ev mir.Event, _ *mir.Out) { v.onResult(id, ev) }),
 	})
 	if err != nil {

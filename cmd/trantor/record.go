@@ -12,7 +12,6 @@ import (
 	"github.com/perfgate/perfgate/mir/sim"
 	"github.com/perfgate/perfgate/trantor/app"
 	"github.com/perfgate/perfgate/trantor/crypto"
-	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -117,7 +116,7 @@ func (r *recordedRun) wire(out io.Writer) error {
 // application.
 func newRecordedReplica(id types.NodeID, keys crypto.Crypto, n int, results mir.Module) (*replica.Replica, error) {
 	return replica.New(replica.Config{
-		Node: id, Members: quorum.Equal(n), Crypto: keys,
+		Node: id, Genesis: types.EqualConfiguration(n), Crypto: keys,
 		App: &app.Chain{}, Params: replica.DefaultParams(n), Results: results,
 	})
 }

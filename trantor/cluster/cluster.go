@@ -17,7 +17,6 @@ import (
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/app"
 	"github.com/perfgate/perfgate/trantor/crypto"
-	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -64,7 +63,8 @@ type Cluster struct {
 
 // New wires a cluster that does not run yet.
 func New(cfg Config) (*Cluster, error) {
-	quorums, err := quorum.New(cfg.Weights)
+	genesis := types.WeightedConfiguration(cfg.Weights)
+	quorums, err := genesis.Quorums()
 	if err != nil {
 		return nil, fmt.Errorf("building a cluster: %w", err)
 	}
@@ -79,7 +79,7 @@ func New(cfg Config) (*Cluster, error) {
 	cfg = withDefaults(cfg, n)
 	c := &Cluster{}
 	for _, id := range quorums.Nodes() {
-		m, err := newMember(cfg, id, quorums, net.Port(id))
+		m, err := newMember(cfg, id, genesis, net.Port(id))
 		if err != nil {
 			return nil, fmt.Errorf("building a cluster: %w", err)
 		}

@@ -303,7 +303,7 @@ func TestCountersCountTheWork(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.Delivered != total || got.Net.MessagesSent == 0 || got.Net.WireBytesSent == 0 ||
-			got.Crypto.Signs == 0 || got.Crypto.Verifies == 0 || len(got.Modules) != 9 {
+			got.Crypto.Signs == 0 || got.Crypto.Verifies == 0 || len(got.Modules) != 10 {
 			t.Errorf("replica %d: counters %+v", id, got)
 		}
 	}

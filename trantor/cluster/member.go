@@ -9,7 +9,6 @@ import (
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/crypto"
-	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -47,7 +46,7 @@ type inspect struct{ do func() }
 
 func (inspect) EventName() string { return "cluster.Inspect" }
 
-func newMember(cfg Config, id types.NodeID, members quorum.Membership, port *mir.InprocPort) (*member, error) {
+func newMember(cfg Config, id types.NodeID, genesis types.Configuration, port *mir.InprocPort) (*member, error) {
 	m := &member{
 		id: id, cfg: cfg, port: port,
 		crypto: crypto.NewCounting(cfg.NewCrypto(id)),
@@ -57,7 +56,7 @@ func newMember(cfg Config, id types.NodeID, members quorum.Membership, port *mir
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	var err error
 	m.replica, err = replica.New(replica.Config{
-		Node: id, Members: members, Crypto: m.crypto, App: cfg.NewApp(id), Params: *cfg.Params,
+		Node: id, Genesis: genesis, Crypto: m.crypto, App: cfg.NewApp(id), Params: *cfg.Params,
 		Results: mir.ModuleFunc(m.onEvent),
 	})
 	if err != nil {

@@ -26,7 +26,7 @@ type Params struct {
 
 	// Availability.
 	BatchWindow int           // batches of one replica that are not ordered
-	KeepEpochs  int           // epochs for which batches and instances outlive their checkpoint
+	KeepEpochs  int           // epochs for which batches, instances and snapshots outlive their checkpoint
 	RetryAfter  time.Duration // then what got no answer is sent again
 
 	// Ordering.
@@ -36,11 +36,21 @@ type Params struct {
 	OwnInFlightMax  int           // proposals of one replica that are undecided
 	EarlyMessageMax int           // messages of one peer kept for epochs that have not begun here
 	ViewTimeout     time.Duration // a leader that is silent for this long is deposed
+	ResendAfter     time.Duration // then votes that decided nothing yet are sent again
 
 	// Delivery.
 	SlotsFetchingMax int // slots whose batches are asked for ahead of need
 	SlotsQueuedMax   int // slots waiting for batches; with more the replica has fallen behind
+
+	// State transfer.
+	CatchUpAfter time.Duration // then a replica that executes nothing asks for the state of a later checkpoint
 }
+
+// ConfigDelay is how many epochs pass from the one that delivers a change of the
+// configuration to the first that has it. An epoch begins at most EpochsAheadMax
+// above the last stable checkpoint, so the epoch that delivered its configuration
+// is executed here by then.
+func (p Params) ConfigDelay() int { return p.EpochsAheadMax + 2 }
 
 // DefaultParams suit n replicas in one data centre.
 //
@@ -63,8 +73,8 @@ func DefaultParams(n int) Params {
 		PayloadBytesMax: 64 << 10, PendingBytesMax: 64 << 20, ClientWindow: 4096, ClientsMax: 1 << 16,
 		BatchWindow: 256, KeepEpochs: 1, RetryAfter: time.Second,
 		EpochLength: 32 * n, EpochsAheadMax: 4, CertsPerSlotMax: 64, OwnInFlightMax: 16, EarlyMessageMax: 4 * 3 * 32 * n,
-		ViewTimeout:      2 * time.Second,
-		SlotsFetchingMax: 64, SlotsQueuedMax: 8 * 64 * n,
+		ViewTimeout: 2 * time.Second, ResendAfter: time.Second,
+		SlotsFetchingMax: 64, SlotsQueuedMax: 8 * 64 * n, CatchUpAfter: 2 * time.Second,
 	}
 }
 
@@ -82,6 +92,10 @@ func (p Params) Validate(n int) error {
 			p.SlotsQueuedMax, ahead, p.EpochsAheadMax)
 	case p.ViewTimeout <= 0:
 		return fmt.Errorf("replica: ViewTimeout is %v, want more than 0", p.ViewTimeout)
+	case p.ResendAfter <= 0:
+		return fmt.Errorf("replica: ResendAfter is %v, want more than 0", p.ResendAfter)
+	case p.CatchUpAfter <= 0:
+		return fmt.Errorf("replica: CatchUpAfter is %v, want more than 0", p.CatchUpAfter)
 	}
 	return nil
 }

@@ -22,13 +22,16 @@ import (
 	"github.com/perfgate/perfgate/trantor/ordering/iss"
 	"github.com/perfgate/perfgate/trantor/ordering/pbft"
 	"github.com/perfgate/perfgate/trantor/quorum"
+	"github.com/perfgate/perfgate/trantor/statetransfer"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
 // Config of one replica.
 type Config struct {
-	Node    types.NodeID
-	Members quorum.Membership
+	Node types.NodeID
+	// Genesis is who the replicas are in the first epochs, until a transaction
+	// changes it. A replica that is to join need not be in it.
+	Genesis types.Configuration
 	Crypto  crypto.Crypto
 	App     app.Application
 	Params  Params
@@ -37,10 +40,14 @@ type Config struct {
 	// makes each types.Persist durable. Without, the replica serves it itself
 	// and nothing outlives it.
 	Durable bool
+	// Records is what the store holds of an earlier run, in ascending order of
+	// the keys: the replica goes on from there. None begins at genesis. It takes
+	// no second run of one replica in which it forgot something: a store that
+	// lost what it had confirmed is a faulty replica.
+	Records []types.Record
 
-	// Results gets types.SubmitResult, types.Delivered and
-	// types.StableCheckpoint, and mir.Received where a peer means mischief. Nil
-	// for none.
+	// Results gets types.SubmitResult, types.Delivered, types.StableCheckpoint,
+	// types.EpochConfig and types.Restored. Nil for none.
 	Results mir.Module
 }
 
@@ -83,15 +90,21 @@ type Replica struct {
 	pbft         *pbft.Stats
 	delivery     *delivery.Delivery
 	checkpoint   *checkpoint.Checkpoint
+	transfer     *statetransfer.StateTransfer
+	misdirected  uint64 // messages of peers to the store and to the results
 }
 
-// New wires a replica at the beginning of the log.
+// New wires a replica where its records left off, or at the beginning of the log.
 func New(cfg Config) (*Replica, error) {
 	r := &Replica{Names: &mir.Names{}, app: cfg.App, pbft: &pbft.Stats{}}
 	r.IDs = intern(r.Names)
-	c := r.configs(cfg)
+	members, err := cfg.Genesis.Quorums()
+	if err != nil {
+		return nil, fmt.Errorf("wiring replica %d: %w", cfg.Node, err)
+	}
+	c := r.configs(cfg, members)
 	for _, err := range []error{
-		cfg.Params.Validate(cfg.Members.N()), c.mempool.Validate(), c.availability.Validate(), c.ordering.Validate(), c.delivery.Validate(),
+		cfg.Params.Validate(members.N()), c.mempool.Validate(), c.availability.Validate(), c.ordering.Validate(), c.delivery.Validate(),
 	} {
 		if err != nil {
 			return nil, fmt.Errorf("wiring replica %d: %w", cfg.Node, err)
@@ -102,27 +115,47 @@ func New(cfg Config) (*Replica, error) {
 	r.ordering = iss.New(c.ordering)
 	r.delivery = delivery.New(c.delivery)
 	r.checkpoint = checkpoint.New(c.checkpoint)
+	r.transfer = statetransfer.New(c.transfer)
+	if err := r.recover(cfg.Records); err != nil {
+		return nil, fmt.Errorf("recovering replica %d: %w", cfg.Node, err)
+	}
 	r.Modules = []mir.Registration{
 		{ID: r.IDs.Mempool, Module: r.mempool},
 		{ID: r.IDs.Availability, Module: r.availability},
 		{ID: r.IDs.Ordering, Module: r.ordering},
 		{ID: r.IDs.Delivery, Module: r.delivery},
 		{ID: r.IDs.Checkpoint, Module: r.checkpoint},
+		{ID: r.IDs.StateTransfer, Module: r.transfer},
 	}
 	if !cfg.Durable {
-		r.Modules = append(r.Modules, mir.Registration{ID: r.IDs.Store, Module: mir.ModuleFunc(volatile)})
+		r.Modules = append(r.Modules, mir.Registration{ID: r.IDs.Store, Module: r.ownOnly(mir.ModuleFunc(volatile))})
 	}
 	if cfg.Results != nil {
-		r.Modules = append(r.Modules, mir.Registration{ID: r.IDs.Results, Module: cfg.Results})
+		r.Modules = append(r.Modules, mir.Registration{ID: r.IDs.Results, Module: r.ownOnly(cfg.Results)})
 	}
 	return r, nil
+}
+
+// ownOnly keeps messages of peers, which mean mischief, from a module that has
+// no business with them. An active module cannot be reached by peers anyway.
+func (r *Replica) ownOnly(m mir.Module) mir.Module {
+	if _, active := m.(mir.Active); active {
+		return m
+	}
+	return mir.ModuleFunc(func(ev mir.Event, out *mir.Out) {
+		if _, peer := ev.Body.(mir.Received); peer {
+			r.misdirected++
+			return
+		}
+		m.Apply(ev, out)
+	})
 }
 
 // volatile is the store of a replica that is not durable.
 func volatile(ev mir.Event, out *mir.Out) {
 	persist, ok := ev.Body.(types.Persist)
 	if !ok {
-		return // A peer's mischief.
+		panic(fmt.Sprintf("replica: invariant broken: the store got %s", ev.Body.EventName()))
 	}
 	for _, then := range persist.Then {
 		out.EmitSub(then.To, then.Sub, then.Body)
@@ -132,7 +165,7 @@ func volatile(ev mir.Event, out *mir.Out) {
 // Boot is what whoever runs the replica injects before anything else.
 func (r *Replica) Boot() []mir.Event {
 	var events []mir.Event
-	for _, id := range []mir.ModuleID{r.IDs.Mempool, r.IDs.Availability, r.IDs.Ordering, r.IDs.Delivery, r.IDs.Checkpoint} {
+	for _, id := range []mir.ModuleID{r.IDs.Mempool, r.IDs.Availability, r.IDs.Ordering, r.IDs.Delivery, r.IDs.Checkpoint, r.IDs.StateTransfer} {
 		events = append(events, mir.Event{To: id, Body: types.Boot{}})
 	}
 	return events
@@ -145,13 +178,14 @@ type configs struct {
 	ordering     iss.Config
 	delivery     delivery.Config
 	checkpoint   checkpoint.Config
+	transfer     statetransfer.Config
 }
 
-func (r *Replica) configs(cfg Config) configs {
+func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 	ids, p := r.IDs, cfg.Params
-	results, stable := ids.Results, []mir.ModuleID{ids.Ordering, ids.Availability, ids.Results}
+	results, stable := ids.Results, []mir.ModuleID{ids.Ordering, ids.Availability, ids.StateTransfer, ids.Results}
 	if cfg.Results == nil {
-		results, stable = 0, stable[:2]
+		results, stable = 0, stable[:3]
 	}
 	return configs{
 		mempool: mempool.Config{
@@ -162,34 +196,35 @@ func (r *Replica) configs(cfg Config) configs {
 		},
 		availability: availability.Config{
 			Self: ids.Availability, Net: ids.Net, Timer: ids.Timer, Ordering: ids.Ordering, Delivery: ids.Delivery,
-			Node: cfg.Node, Members: cfg.Members, Crypto: cfg.Crypto,
+			Node: cfg.Node, Members: members, Crypto: cfg.Crypto,
 			BatchBytesMax: p.BatchBytesMax, WindowSize: p.BatchWindow, KeepEpochs: p.KeepEpochs, RetryAfter: p.RetryAfter,
 		},
 		ordering: iss.Config{
-			Node: cfg.Node, Members: cfg.Members, Self: ids.Ordering, Net: ids.Net, Delivery: ids.Delivery,
-			NewInstance: r.newInstance(cfg),
+			Node: cfg.Node, Members: members, Self: ids.Ordering, Net: ids.Net, Delivery: ids.Delivery,
+			NewInstance: r.newInstance(cfg, members),
 			EpochLength: p.EpochLength, MaxCertsPerSlot: p.CertsPerSlotMax, OwnInFlightMax: p.OwnInFlightMax,
 			EpochsAheadMax: p.EpochsAheadMax, KeepEpochs: p.KeepEpochs, BufferedMax: p.EarlyMessageMax,
 		},
 		delivery: delivery.Config{
 			Self: ids.Delivery, Mempool: ids.Mempool, Availability: ids.Availability, Checkpoint: ids.Checkpoint,
-			Results: results, App: cfg.App, Replicas: cfg.Members.N(),
+			Results: results, App: cfg.App, Replicas: members.Slots(),
 			ClientWindow: p.ClientWindow, BatchWindow: p.BatchWindow, ClientsMax: p.ClientsMax,
 			SlotsFetchingMax: p.SlotsFetchingMax, SlotsQueuedMax: p.SlotsQueuedMax,
 		},
 		checkpoint: checkpoint.Config{
-			Node: cfg.Node, Members: cfg.Members, Crypto: cfg.Crypto, Self: ids.Checkpoint, Net: ids.Net,
+			Node: cfg.Node, Members: members, Crypto: cfg.Crypto, Self: ids.Checkpoint, Net: ids.Net,
 			Stable: stable, EpochsAheadMax: p.EpochsAheadMax,
 		},
+		transfer: statetransfer.Config{Self: ids.StateTransfer},
 	}
 }
 
 // newInstance makes PBFT the agreement of a segment. A proposal is valid if its
 // certificates are, and if there are no more of them than a correct leader puts
 // into one.
-func (r *Replica) newInstance(cfg Config) func(types.Segment, mir.SubID) iss.Instance {
+func (r *Replica) newInstance(cfg Config, members quorum.Membership) func(types.Segment, mir.SubID) iss.Instance {
 	c := pbft.Config{
-		Node: cfg.Node, Members: cfg.Members, Crypto: cfg.Crypto,
+		Node: cfg.Node, Members: members, Crypto: cfg.Crypto,
 		Log: r.IDs.Ordering, Net: r.IDs.Net, Timer: r.IDs.Timer,
 		Timeout: cfg.Params.ViewTimeout, Stats: r.pbft,
 		Validate: func(p types.Proposal) error {
@@ -197,7 +232,7 @@ func (r *Replica) newInstance(cfg Config) func(types.Segment, mir.SubID) iss.Ins
 				return fmt.Errorf("%d certificates in a proposal, limit %d", len(p.Certs), cfg.Params.CertsPerSlotMax)
 			}
 			for _, cert := range p.Certs {
-				if err := availability.VerifyCert(cfg.Members, cfg.Crypto, cert); err != nil {
+				if err := availability.VerifyCert(members, cfg.Crypto, cert); err != nil {
 					return err
 				}
 			}
@@ -224,10 +259,11 @@ type Stats struct {
 	PBFT         pbft.Stats
 	Delivery     delivery.Stats
 	Checkpoint   checkpoint.Stats
+	Transfer     statetransfer.Stats
 	Epoch        types.Epoch // the current one
 	BatchesHeld  int         // delivered and not yet freed, or not delivered
 	Behind       bool        // delivery missed positions: only state transfer helps
-	Misaddressed uint64      // messages of peers to the mempool
+	Misaddressed uint64      // messages of peers to the mempool, the store or the results
 }
 
 // Stats may be called between two events, on the goroutine that applies them.
@@ -238,10 +274,11 @@ func (r *Replica) Stats() Stats {
 		PBFT:         *r.pbft,
 		Delivery:     r.delivery.Stats(),
 		Checkpoint:   r.checkpoint.Stats(),
+		Transfer:     r.transfer.Stats(),
 		Epoch:        r.ordering.Epoch(),
 		BatchesHeld:  r.availability.Held(),
 		Behind:       r.delivery.Behind(),
-		Misaddressed: r.mempool.Misaddressed(),
+		Misaddressed: r.mempool.Misaddressed() + r.misdirected,
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/perfgate/perfgate/trantor/app"
 	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/ordering/pbft"
-	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
@@ -41,7 +40,7 @@ func newWorld(t *testing.T, seed uint64, n int, network sim.Network, change func
 	for i := range n {
 		node := types.NodeID(i)
 		r, err := New(Config{
-			Node: node, Members: quorum.Equal(n), Crypto: crypto.NewSimulated(seed, node, n),
+			Node: node, Genesis: types.EqualConfiguration(n), Crypto: crypto.NewSimulated(seed, node, n),
 			App: &app.Chain{}, Params: params, Results: w.results(i),
 		})
 		if err != nil {
@@ -259,7 +258,10 @@ func TestIdleSystemIsSilent(t *testing.T) {
 func TestMessagesToAnyModuleAreHarmless(t *testing.T) {
 	w := newWorld(t, 1, 4, sim.Network{}, nil)
 	r := w.replicas[3]
-	for _, dest := range []mir.ModuleID{r.IDs.Results, r.IDs.Mempool, r.IDs.Availability, r.IDs.Ordering, r.IDs.Delivery, r.IDs.Checkpoint, 99} {
+	for _, dest := range []mir.ModuleID{
+		r.IDs.Results, r.IDs.Store, r.IDs.Mempool, r.IDs.Availability, r.IDs.Ordering,
+		r.IDs.Delivery, r.IDs.Checkpoint, r.IDs.StateTransfer, 99,
+	} {
 		for _, sub := range []mir.SubID{0, 1, 1 << 16, 1<<64 - 1} {
 			for _, msg := range foreignMessages(t) {
 				w.sim.Inject(3, mir.Event{To: r.IDs.Net, Body: mir.Send{To: []mir.NodeID{0, 1, 2}, Dest: dest, Sub: sub, Msg: msg}})
@@ -267,6 +269,10 @@ func TestMessagesToAnyModuleAreHarmless(t *testing.T) {
 		}
 	}
 	w.runUntilDelivered(w.load(), 0, 1, 2)
+	kinds := uint64(4 * len(foreignMessages(t)))
+	if got := w.replicas[0].Stats().Misaddressed; got < 2*kinds {
+		t.Errorf("%d messages to results and store were counted as misaddressed, want %d and those to the mempool", got, 2*kinds)
+	}
 }
 
 // foreignMessages is one message for each wire tag that decodes from zeros.
@@ -298,7 +304,7 @@ func TestNewRejectsWhatNoModuleCanSee(t *testing.T) {
 		params := DefaultParams(4)
 		spoil(&params)
 		_, err := New(Config{
-			Members: quorum.Equal(4), Crypto: crypto.NewSimulated(1, 0, 4), App: &app.Chain{}, Params: params,
+			Genesis: types.EqualConfiguration(4), Crypto: crypto.NewSimulated(1, 0, 4), App: &app.Chain{}, Params: params,
 		})
 		if err == nil || !strings.Contains(err.Error(), setting) {
 			t.Errorf("bad %s: error %v", setting, err)

@@ -127,16 +127,12 @@ func TestCheckerKnowsWhatIsMissing(t *testing.T) {
 // ends there.
 func TestBrokenQuorumIsCaught(t *testing.T) {
 	s := halves(t)
-	s.Members = func(id types.NodeID) quorum.Membership {
+	s.Genesis = func(id types.NodeID) types.Configuration {
 		weights := []uint64{100, 100, 1, 1}
 		if id >= 2 {
 			weights = []uint64{1, 1, 100, 100}
 		}
-		m, err := quorum.New(weights)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
+		return types.WeightedConfiguration(weights)
 	}
 	_, err := Run(s)
 	var failure *sim.Failure

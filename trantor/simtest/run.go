@@ -67,20 +67,20 @@ func newWorld(s Scenario) (*world, error) {
 		return nil, err
 	}
 	for id := range types.NodeID(s.N) {
-		members := truth
-		if s.Members != nil {
-			members = s.Members(id)
+		genesis := types.EqualConfiguration(s.N)
+		if s.Genesis != nil {
+			genesis = s.Genesis(id)
 		}
-		if err := w.addReplica(id, members); err != nil {
+		if err := w.addReplica(id, genesis); err != nil {
 			return nil, err
 		}
 	}
 	return w, w.schedule()
 }
 
-func (w *world) addReplica(id types.NodeID, members quorum.Membership) error {
+func (w *world) addReplica(id types.NodeID, genesis types.Configuration) error {
 	r, err := replica.New(replica.Config{
-		Node: id, Members: members, Crypto: crypto.NewSimulated(w.scenario.Seed, id, w.scenario.N),
+		Node: id, Genesis: genesis, Crypto: crypto.NewSimulated(w.scenario.Seed, id, w.scenario.N),
 		App: &app.Chain{}, Params: w.scenario.Params,
 		Results: mir.ModuleFunc(func(mir.Event, *mir.Out) {}), // The checker sees what comes here.
 	})

@@ -24,9 +24,9 @@ type Scenario struct {
 	Txs        []Submission
 	FaultsEnd  time.Duration // Then every partition has healed and messages are timely.
 
-	// Members is what a replica believes the membership to be. Nil means the
+	// Genesis is what a replica believes the replicas to be. Nil means the
 	// truth, N replicas of weight 1; anything else is a broken system.
-	Members func(types.NodeID) quorum.Membership
+	Genesis func(types.NodeID) types.Configuration
 }
 
 // Crash stops a replica for good.
