@@ -26,6 +26,9 @@ var (
 	// ErrDuplicate: this client's transaction with this number is pending here
 	// or delivered already.
 	ErrDuplicate = errors.New("mempool: duplicate transaction")
+	// ErrDelivered is the ErrDuplicate of a transaction that is delivered already,
+	// so that nothing more will be heard of it.
+	ErrDelivered = fmt.Errorf("%w: delivered already", ErrDuplicate)
 	// ErrWindowFull: the number is too far above the client's lowest
 	// undelivered number. Retry when that one is delivered.
 	ErrWindowFull = errors.New("mempool: client window full")
@@ -171,7 +174,10 @@ func (m *Mempool) admit(tx types.Tx) error {
 	if window == nil {
 		window = types.NewWindow(m.cfg.WindowSize)
 	}
-	if _, ok := m.pending[tx.TxID]; ok || window.Has(uint64(tx.No)) {
+	if window.Has(uint64(tx.No)) {
+		return ErrDelivered
+	}
+	if _, ok := m.pending[tx.TxID]; ok {
 		return ErrDuplicate
 	}
 	if !window.InReach(uint64(tx.No)) {
