@@ -30,6 +30,7 @@ type input struct {
 	dest   mir.ModuleID
 	sub    mir.SubID
 	wire   []byte
+	number uint64 // Counts what from sent to this node, from 1.
 }
 
 // agenda holds what is going to happen, earliest first.

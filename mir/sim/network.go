@@ -51,11 +51,13 @@ type Packet struct {
 	Dest     mir.ModuleID
 	Sub      mir.SubID
 	Msg      mir.Message // Shared with the sender and other receivers: read-only.
+	Wire     []byte      // Its encoding, shared alike.
 }
 
 // Filter decides what becomes of each remote message, for each receiver apart,
 // so that a Byzantine sender can tell one peer this and another that. A filter
-// must be deterministic.
+// must be deterministic. What a Byzantine sender sends beside, it sends with
+// [Sim.SendRaw], which a filter may call.
 type Filter func(p Packet) Fate
 
 // Fate is what becomes of a message. The zero Fate passes it on.
@@ -138,7 +140,7 @@ func (s *Sim) onSend(n *node, ev mir.Event, out *mir.Out) {
 		if !encoded {
 			wire, encoded = s.encode(send.Msg), true
 		}
-		s.transmit(n, Packet{At: n.clock, From: n.id, To: to, Dest: send.Dest, Sub: send.Sub, Msg: send.Msg}, wire)
+		s.transmit(n, Packet{At: n.clock, From: n.id, To: to, Dest: send.Dest, Sub: send.Sub, Msg: send.Msg, Wire: wire})
 	}
 }
 
@@ -150,8 +152,8 @@ func (s *Sim) encode(m mir.Message) []byte {
 	return wire
 }
 
-// transmit sends one packet through the filter, loss, partitions and latency.
-func (s *Sim) transmit(n *node, p Packet, wire []byte) {
+// transmit sends one packet of a module, through the filter.
+func (s *Sim) transmit(n *node, p Packet) {
 	var fate Fate
 	if s.network.Filter != nil {
 		fate = s.network.Filter(p)
@@ -161,12 +163,36 @@ func (s *Sim) transmit(n *node, p Packet, wire []byte) {
 		n.counters.Filtered++
 		return
 	case fate.Wire != nil:
-		wire = fate.Wire
+		p.Wire = fate.Wire
 	case fate.Replace != nil:
-		wire = s.encode(fate.Replace)
+		p.Wire = s.encode(fate.Replace)
 	}
+	s.carry(n, p, max(0, fate.Delay))
+}
+
+// SendRaw sends bytes to a peer in the name of a node, now: garbage, a stale
+// message, or the hundredth copy of one, as a Byzantine node may at will. They
+// pass through loss, partitions and latency like any message and count as sent,
+// but the Filter does not see them. The node's modules have no part in it, and
+// it may even be down. SendRaw may be called at any time between New and the end
+// of the run, from a Filter, At, AtStep and OnStep too. Wire is not copied and
+// must not change any more. Sending to oneself is a mistake, and panics.
+func (s *Sim) SendRaw(from, to mir.NodeID, dest mir.ModuleID, sub mir.SubID, wire []byte) {
+	n := s.node(from)
+	if s.node(to) == n {
+		panic(fmt.Sprintf("sim: SendRaw from node %d to itself, where there is no network", from))
+	}
+	n.counters.Raw++
+	s.carry(n, Packet{At: max(s.now, n.clock), From: from, To: to, Dest: dest, Sub: sub, Wire: wire}, 0)
+}
+
+// carry takes one packet through loss, partitions and latency.
+func (s *Sim) carry(n *node, p Packet, delay time.Duration) {
 	n.counters.MessagesSent++
-	n.counters.WireBytesSent += frameBytes(wire)
+	n.counters.WireBytesSent += frameBytes(p.Wire)
+	l := n.link(p.To)
+	l.sent++
+	number := l.sent
 	if s.chance(s.network.LossRate) {
 		n.counters.Lost++
 		return
@@ -176,6 +202,9 @@ func (s *Sim) transmit(n *node, p Packet, wire []byte) {
 		n.counters.Partitioned++
 		return
 	}
+	if depart > p.At {
+		n.counters.Held++
+	}
 	copies := 1
 	if s.chance(s.network.DuplicateRate) {
 		n.counters.Duplicated++
@@ -184,9 +213,9 @@ func (s *Sim) transmit(n *node, p Packet, wire []byte) {
 	for range copies {
 		latency := max(0, s.network.Latency(p.From, p.To, s.rng))
 		s.agenda.add(&occurrence{
-			at:   depart + latency + max(0, fate.Delay),
+			at:   depart + latency + delay,
 			node: s.nodes[p.To],
-			in:   input{packet: true, from: p.From, dest: p.Dest, sub: p.Sub, wire: wire},
+			in:   input{packet: true, from: p.From, dest: p.Dest, sub: p.Sub, wire: p.Wire, number: number},
 		})
 	}
 }

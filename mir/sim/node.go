@@ -26,6 +26,7 @@ type node struct {
 	machine  *mir.Machine
 	timers   map[mir.TimerID]*timer // Never iterated, except to forget all.
 	counters Counters
+	links    []link // By peer.
 	crashed  bool
 
 	clock time.Duration // The node's own time: >= Sim.now while it works.
@@ -51,11 +52,16 @@ func (s *Sim) AddNode(cfg NodeConfig) (mir.NodeID, error) {
 }
 
 // Crash stops a node now: it applies nothing more, its timers are gone, and
-// messages to it vanish. What it has sent still arrives. Called from OnStep, it
-// stops the node right after that step, in the middle of an input.
+// messages to it vanish. What it has sent still arrives. Called from OnStep or AtStep, it
+// stops the node right after that step, in the middle of an input. Crashing a
+// node that is down changes nothing.
 func (s *Sim) Crash(id mir.NodeID) {
 	n := s.node(id)
+	if n.crashed {
+		return
+	}
 	n.crashed = true
+	n.counters.Crashes++
 	for _, t := range n.timers {
 		s.agenda.remove(t.due)
 	}
@@ -71,7 +77,10 @@ func (s *Sim) Crash(id mir.NodeID) {
 }
 
 // Restart boots a crashed node with a new module table. Messages that were sent
-// to it and have not arrived yet will arrive.
+// to it and have not arrived yet will arrive. The table is made by whoever
+// restarts the node, at that moment and not before: what is to survive the crash
+// (a disk) is handed from the old modules to the new ones there. The counters go
+// on; an error leaves the node down.
 func (s *Sim) Restart(id mir.NodeID, cfg NodeConfig) error {
 	n := s.node(id)
 	if !n.crashed {
@@ -138,6 +147,9 @@ func (s *Sim) forgetTimer(n *node, id mir.TimerID) {
 // arrive gives an input to a node, which handles it when it is done with what
 // arrived before.
 func (s *Sim) arrive(n *node, in input) {
+	if in.packet {
+		n.countOvertaken(in)
+	}
 	if n.crashed {
 		n.countToCrashed(in)
 		return
@@ -227,6 +239,12 @@ func (s *Sim) resolve(n *node, in input) (mir.Event, bool) {
 func (s *Sim) onStep(n *node, ev mir.Event, wire []byte) error {
 	s.steps++
 	s.digest(n, ev, wire)
+	if due := s.atStep[s.steps]; due != nil {
+		delete(s.atStep, s.steps)
+		for _, do := range due {
+			do()
+		}
+	}
 	if s.cfg.OnStep != nil {
 		if err := s.cfg.OnStep(Step{N: s.steps, At: n.clock, Node: n.id, Event: ev}); err != nil {
 			return err
@@ -238,8 +256,36 @@ func (s *Sim) onStep(n *node, ev mir.Event, wire []byte) error {
 	return nil
 }
 
+// countToCrashed counts what comes to a node that is down. The timers of before
+// the crash are forgotten and come to nothing.
 func (n *node) countToCrashed(in input) {
-	if in.packet {
+	switch {
+	case in.packet:
 		n.counters.ToCrashed++
+	case in.timer == nil:
+		n.counters.InputsToCrashed++
 	}
+}
+
+// link counts the messages between a node and one peer.
+type link struct {
+	sent    uint64 // To the peer.
+	arrived uint64 // The highest number among those that came from it.
+}
+
+// link is that to a peer.
+func (n *node) link(peer mir.NodeID) *link {
+	for len(n.links) <= int(peer) {
+		n.links = append(n.links, link{})
+	}
+	return &n.links[peer]
+}
+
+// countOvertaken notes in which order the messages of a peer arrive.
+func (n *node) countOvertaken(in input) {
+	l := n.link(in.from)
+	if in.number < l.arrived {
+		n.counters.Overtaken++
+	}
+	l.arrived = max(l.arrived, in.number)
 }

@@ -85,13 +85,41 @@ type Counters struct {
 	MessagesReceived  uint64
 	WireBytesReceived uint64
 
-	Filtered     uint64 // Dropped by the Filter, never sent.
-	Lost         uint64 // Sent, lost by chance.
-	Partitioned  uint64 // Sent, lost in a partition.
-	Duplicated   uint64 // Sent, and arriving twice.
-	ToCrashed    uint64 // Arrived at this node while it was down.
-	DecodeErrors uint64 // Received, refused by the codec.
-	Misaddressed uint64 // Received, for a module that no peer may address.
+	Raw         uint64 // Of those sent, the ones that SendRaw made.
+	Filtered    uint64 // Dropped by the Filter, never sent.
+	Lost        uint64 // Sent, lost by chance.
+	Partitioned uint64 // Sent, lost in a partition.
+	Held        uint64 // Sent, and departing only when a partition heals.
+	Duplicated  uint64 // Sent, and arriving twice.
+
+	Overtaken       uint64 // Arrived at this node after a message that the same peer sent later.
+	ToCrashed       uint64 // Arrived at this node while it was down.
+	InputsToCrashed uint64 // Of Inject, while the node was down.
+	DecodeErrors    uint64 // Received, refused by the codec.
+	Misaddressed    uint64 // Received, for a module that no peer may address.
+
+	Crashes uint64
+}
+
+// add sums counters.
+func (c *Counters) add(d Counters) {
+	c.EventsApplied += d.EventsApplied
+	c.MessagesSent += d.MessagesSent
+	c.WireBytesSent += d.WireBytesSent
+	c.MessagesReceived += d.MessagesReceived
+	c.WireBytesReceived += d.WireBytesReceived
+	c.Raw += d.Raw
+	c.Filtered += d.Filtered
+	c.Lost += d.Lost
+	c.Partitioned += d.Partitioned
+	c.Held += d.Held
+	c.Duplicated += d.Duplicated
+	c.Overtaken += d.Overtaken
+	c.ToCrashed += d.ToCrashed
+	c.InputsToCrashed += d.InputsToCrashed
+	c.DecodeErrors += d.DecodeErrors
+	c.Misaddressed += d.Misaddressed
+	c.Crashes += d.Crashes
 }
 
 // Sim is a simulation. It is not safe for concurrent use.
@@ -104,6 +132,7 @@ type Sim struct {
 	agenda     agenda
 	now        time.Duration
 	steps      uint64
+	atStep     map[uint64][]func() // By the step after which they are called.
 	trace      hash.Hash64
 	scratch    []byte
 	failure    error
@@ -120,7 +149,10 @@ func New(cfg Config) (*Sim, error) {
 	if cfg.StepsMax == 0 {
 		cfg.StepsMax = DefaultStepsMax
 	}
-	s := &Sim{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, pcgStream)), trace: fnv.New64a()}
+	s := &Sim{
+		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, pcgStream)), trace: fnv.New64a(),
+		atStep: map[uint64][]func(){},
+	}
 	if err := s.SetNetwork(cfg.Network); err != nil {
 		return nil, err
 	}
@@ -140,6 +172,11 @@ func (s *Sim) Inject(id mir.NodeID, events ...mir.Event) {
 func (s *Sim) At(t time.Duration, do func()) {
 	s.agenda.add(&occurrence{at: max(t, s.now), do: do})
 }
+
+// AtStep calls do right after step n of the whole run, before OnStep looks at it.
+// With the same seed it is the same moment in every run: a crash here is "right
+// after step n", in the middle of an input. A step that is past never comes.
+func (s *Sim) AtStep(n uint64, do func()) { s.atStep[n] = append(s.atStep[n], do) }
 
 // Run lets everything happen that is due up to and including until, and leaves
 // the clock there.
@@ -198,19 +235,7 @@ func (s *Sim) ModuleCounters(id mir.NodeID) []mir.ModuleCounters {
 func (s *Sim) Total() Counters {
 	var t Counters
 	for _, n := range s.nodes {
-		c := n.counters
-		t.EventsApplied += c.EventsApplied
-		t.MessagesSent += c.MessagesSent
-		t.WireBytesSent += c.WireBytesSent
-		t.MessagesReceived += c.MessagesReceived
-		t.WireBytesReceived += c.WireBytesReceived
-		t.Filtered += c.Filtered
-		t.Lost += c.Lost
-		t.Partitioned += c.Partitioned
-		t.Duplicated += c.Duplicated
-		t.ToCrashed += c.ToCrashed
-		t.DecodeErrors += c.DecodeErrors
-		t.Misaddressed += c.Misaddressed
+		t.add(n.counters)
 	}
 	return t
 }
