@@ -102,7 +102,7 @@ var rules = Rules{
 		"trantor":               {},
 		"trantor/types":         {Imports: []string{"mir", "trantor/quorum"}},
 		"trantor/quorum":        {Imports: []string{"mir"}},
-		"trantor/crypto":        {Imports: []string{"mir", "trantor/types", "trantor/quorum"}},
+		"trantor/crypto":        {Imports: []string{"mir", "trantor/types", "trantor/quorum", "github.com/hdevalence/ed25519consensus"}},
 		"trantor/app":           {Imports: []string{"mir", "trantor/types"}},
 		"trantor/mempool":       {Imports: protocol, Tests: []string{golden, "mir/sim"}},
 		"trantor/availability":  {Imports: protocol, Tests: []string{golden, "mir/sim"}},

@@ -32,10 +32,8 @@ func VerifyCert(m quorum.Membership, c Crypto, domain Domain, msg []byte,
 	if !enough(weight) {
 		return fmt.Errorf("%w: weight %d is not enough", ErrCert, weight)
 	}
-	for _, s := range sigs {
-		if err := c.Verify(s.Signer, domain, msg, s.Sig); err != nil {
-			return fmt.Errorf("%w: %w", ErrCert, err)
-		}
+	if err := c.VerifyAll(domain, msg, sigs); err != nil {
+		return fmt.Errorf("%w: %w", ErrCert, err)
 	}
 	return nil
 }

@@ -41,3 +41,13 @@ func (c *Counting) Verify(signer types.NodeID, domain Domain, msg, sig []byte) e
 	c.bytes.Add(uint64(len(msg)))
 	return c.inner.Verify(signer, domain, msg, sig)
 }
+
+// VerifyAll implements Crypto. Each signature counts.
+func (c *Counting) VerifyAll(domain Domain, msg []byte, sigs []types.Signature) error {
+	c.verifies.Add(uint64(len(sigs)))
+	c.bytes.Add(uint64(len(sigs) * len(msg)))
+	return c.inner.VerifyAll(domain, msg, sigs)
+}
+
+// AddKey implements Crypto.
+func (c *Counting) AddKey(id types.NodeID, key []byte) error { return c.inner.AddKey(id, key) }
