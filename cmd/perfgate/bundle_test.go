@@ -12,7 +12,7 @@ import (
 
 var addKey = recording.Key{Pkg: "example.org/shop/cart", Name: "BenchmarkAdd/items=10", Procs: 1}
 
-// bundle writes a recorded bundle: bundle DIR [slower|allocates|crashed|dirty|suite=NAME]...
+// bundle writes a recorded bundle: bundle DIR [slower|allocates|crashed|dirty|suite=NAME|class=ID|shard=I/N]...
 // Without words nothing changed between its sides. Its numbers come from no
 // clock, so that what is printed of it is always the same.
 func bundle(ts *testscript.TestScript, neg bool, args []string) {
@@ -39,7 +39,7 @@ func writeBundle(dir string, words ...string) error {
 		},
 		WallSeconds: 12, CPUSeconds: 20,
 	}}
-	ratio, allocs := 1.0, 3.0
+	ratio, allocs, key := 1.0, 3.0, addKey
 	for _, word := range words {
 		switch {
 		case word == "slower":
@@ -53,12 +53,35 @@ func writeBundle(dir string, words ...string) error {
 			b.Manifest.Head.Dirty = true
 		case strings.HasPrefix(word, "suite="):
 			b.Manifest.Suite = strings.TrimPrefix(word, "suite=")
+		case strings.HasPrefix(word, "class="):
+			b.Manifest.Machine.ClassID = strings.TrimPrefix(word, "class=")
+		case strings.HasPrefix(word, "shard="):
+			key = inShard(&b.Manifest, strings.TrimPrefix(word, "shard="))
 		default:
 			return fmt.Errorf("bundle: unknown word %q", word)
 		}
 	}
 	b.Samples = samples(ratio, allocs)
+	for i := range b.Samples {
+		b.Samples[i].Key = key
+	}
 	return recording.Write(dir, b)
+}
+
+// inShard makes the manifest that of shard "I/N", in which the benchmark has a
+// name of its own.
+func inShard(m *recording.Manifest, shard string) recording.Key {
+	m.Shard = &recording.Shard{FamilyMin: 30}
+	if _, err := fmt.Sscanf(shard, "%d/%d", &m.Shard.Index, &m.Shard.Count); err != nil {
+		panic(err)
+	}
+	key := addKey
+	key.Name = fmt.Sprintf("BenchmarkAdd/items=%d", 10*m.Shard.Index)
+	m.Benchmarks[0].Key = key
+	for i := range m.Family {
+		m.Family[i].Key = key
+	}
+	return key
 }
 
 // samples are 60 pairs whose times wobble by up to 1.5 % without any direction,

@@ -43,6 +43,7 @@ var commands = []command{
 	{"check", "the same between two commits, for CI", runCheck, true},
 	{"compare", "compare two benchmark files or bundles", runCompare, true},
 	{"replay", "decide a recorded bundle again", runReplay, true},
+	{"merge", "join the bundles of shards and give a verdict on all", runMerge, true},
 	{"baseline", "record, show or verify stored baselines", runBaseline, false},
 	{"suite", "write or verify the manifest of a benchmark suite", runSuite, false},
 	{"version", "print the version", runVersion, false},

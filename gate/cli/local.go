@@ -30,6 +30,7 @@ type measureFlags struct {
 	seed     uint64
 	timeout  time.Duration
 	budget   time.Duration
+	shard    shardFlag
 }
 
 // patterns is a flag that may be given several times.
@@ -48,6 +49,7 @@ func (f *measureFlags) define(fs *flag.FlagSet) {
 	fs.BoolVar(&f.all, "all", false, "show every row, not only those that matter")
 	fs.DurationVar(&f.budget, "budget", 0, "stop measuring after `DURATION`, builds included; what is undecided then is inconclusive (default: the suite's, or 5m)")
 	fs.DurationVar(&f.timeout, "timeout", time.Minute, "a benchmark function that has not ended its first short run after `DURATION` counts as hung")
+	fs.Var(&f.shard, "shard", "measure only part `INDEX/COUNT` of the benchmark functions, such as 2/4; `perfgate merge` joins the parts")
 	fs.Uint64Var(&f.seed, "seed", 0, "draw every coin from `SEED`; 0 takes a fresh one")
 }
 

@@ -98,7 +98,7 @@ func (r *run) open(ctx context.Context) error {
 	r.headDir = filepath.Join(r.repo.Top, r.repo.Module)
 	r.manifest = recording.Manifest{
 		Schema: recording.Schema, Tool: toolVersion(), Command: r.flags.command,
-		BuildFlags: measure.BuildFlags, Seed: r.flags.seed, Bench: r.flags.benchFilter(),
+		BuildFlags: measure.BuildFlags, Seed: r.flags.seed, Bench: r.flags.benchFilter(), Shard: r.flags.shard.shard,
 	}
 	if r.manifest.Seed == 0 {
 		var b [8]byte
@@ -305,7 +305,7 @@ func (r *run) prepare(context.Context) error {
 		Redefined: r.redefined,
 		Report:    r.progress.show, Scratch: scratch,
 		NewStopper: func(family []recording.Test, units map[string]recording.Unit) (measure.Stopper, error) {
-			return stopper{verdict.NewTracker(family, units, r.manifest.Policy)}, nil
+			return stopper{verdict.NewTracker(family, units, r.manifest.Policy, r.manifest.Shard)}, nil
 		},
 	}
 	budget := r.flags.budget
@@ -317,7 +317,14 @@ func (r *run) prepare(context.Context) error {
 	}
 	r.measure.Deadline = r.started.Add(budget - min(closingTime, budget/10))
 	r.manifest.BudgetSeconds = budget.Seconds()
-	return r.readSuite()
+	if err := r.readSuite(); err != nil {
+		return err
+	}
+	if shard := r.manifest.Shard; shard != nil {
+		shard.FamilyMin = familyMin(r.measure.Only)
+		r.measure.Shard = shard
+	}
+	return nil
 }
 
 // scratchPrefix begins the name of every folder for test binaries; the process

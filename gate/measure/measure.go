@@ -51,6 +51,8 @@ type Config struct {
 	// Only restricts the run to these benchmarks, which the suite's manifest
 	// expects: one that is missing is an outcome. nil means all that base has.
 	Only []recording.Key
+	// Shard measures one part of the benchmark functions; nil means all.
+	Shard *recording.Shard
 	// Redefined gets the folder of each package with benchmarks, by import path,
 	// and tells which benchmark functions ("PKG.BenchmarkX") differ in their
 	// definition between the sides, and what to do about it; these are reported
@@ -179,6 +181,9 @@ func (s *session) build(ctx context.Context) error {
 	}
 	s.selectBenchmarks()
 	paths := s.packagePaths()
+	if len(paths) == 0 && len(s.Outcomes) == 0 && s.Shard != nil {
+		return fmt.Errorf("%w: none is left for shard %d of %d; use fewer shards", ErrNoBenchmarks, s.Shard.Index, s.Shard.Count)
+	}
 	if len(paths) == 0 && len(s.Outcomes) == 0 {
 		return fmt.Errorf("%w: no benchmark function matches --bench %q in packages %s", ErrNoBenchmarks, s.Bench, strings.Join(s.Packages, " "))
 	}
@@ -250,8 +255,11 @@ func (s *session) packagePaths() []string {
 // selectBenchmarks keeps the functions that the pattern and the suite want.
 func (s *session) selectBenchmarks() {
 	wanted := map[string]bool{}
+	mine := s.shardFunctions()
 	if s.Only != nil {
-		s.Only = slices.DeleteFunc(slices.Clone(s.Only), func(k recording.Key) bool { return !s.bench.matches(k.Name) })
+		s.Only = slices.DeleteFunc(slices.Clone(s.Only), func(k recording.Key) bool {
+			return !s.bench.matches(k.Name) || !mine(k.Pkg+"."+topLevel(k.Name))
+		})
 	}
 	for _, k := range s.Only {
 		wanted[k.Pkg+"."+topLevel(k.Name)] = true
@@ -259,12 +267,40 @@ func (s *session) selectBenchmarks() {
 	for _, side := range []map[string]*pkg{s.base, s.head} {
 		for path, p := range side {
 			p.benchmarks = slices.DeleteFunc(p.benchmarks, func(name string) bool {
-				return !s.bench.matches(name) || s.Only != nil && !wanted[path+"."+name]
+				return !s.bench.matches(name) || !mine(path+"."+name) || s.Only != nil && !wanted[path+"."+name]
 			})
 			if len(p.benchmarks) == 0 {
 				delete(side, path)
 			}
 		}
+	}
+}
+
+// shardFunctions tells which benchmark functions ("PKG.BenchmarkX") this shard
+// measures: those of either side and of the suite are dealt out in order, so that
+// every shard of the same two sides deals them alike.
+func (s *session) shardFunctions() func(function string) bool {
+	if s.Shard == nil {
+		return func(string) bool { return true }
+	}
+	var all []string
+	for _, side := range []map[string]*pkg{s.base, s.head} {
+		for path, p := range side {
+			for _, name := range p.benchmarks {
+				if s.bench.matches(name) {
+					all = append(all, path+"."+name)
+				}
+			}
+		}
+	}
+	for _, k := range s.Only {
+		all = append(all, k.Pkg+"."+topLevel(k.Name))
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return func(function string) bool {
+		at, found := slices.BinarySearch(all, function)
+		return found && at%s.Shard.Count == s.Shard.Index-1
 	}
 }
 

@@ -200,6 +200,8 @@ type Manifest struct {
 	Module     string          `json:"module"`
 	Suite      string          `json:"suite"`           // "smoke", or "" for all benchmarks of --pkg
 	Bench      string          `json:"bench,omitempty"` // the -bench pattern that left out some of it
+	Shard      *Shard          `json:"shard,omitempty"` // the part of the suite that was measured; nil for all
+	Parts      []Part          `json:"parts,omitempty"` // of a bundle merged from shards, by index
 	Base       Revision        `json:"base"`
 	Head       Revision        `json:"head"`
 	AA         bool            `json:"aa"` // both sides are the same tree, measured on purpose

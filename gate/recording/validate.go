@@ -180,6 +180,9 @@ func checkManifest(m *Manifest) error {
 	if m.Schema != Schema {
 		return fmt.Errorf("schema %d, but this perfgate reads and writes %d", m.Schema, Schema)
 	}
+	if err := checkShard(m); err != nil {
+		return err
+	}
 	seen := map[Key]bool{}
 	for _, b := range m.Benchmarks {
 		if err := checkKey(b.Key); err != nil {
@@ -202,6 +205,21 @@ func checkManifest(m *Manifest) error {
 		}
 		if u.Assume != "" && u.Assume != "exact" {
 			return fmt.Errorf("units: %s: assume %q, want exact or nothing", unit, u.Assume)
+		}
+	}
+	return nil
+}
+
+func checkShard(m *Manifest) error {
+	if s := m.Shard; s != nil && (s.Count < 1 || s.Count > ShardsMax || s.Index < 1 || s.Index > s.Count || s.FamilyMin < 0) {
+		return fmt.Errorf("shard: %+v, want an index from 1 to the count, which is at most %d", *s, ShardsMax)
+	}
+	if m.Shard != nil && len(m.Parts) > 0 {
+		return errors.New("parts: a shard has none")
+	}
+	for i, p := range m.Parts {
+		if p.Index != i+1 {
+			return fmt.Errorf("parts: part %d stands at place %d", p.Index, i+1)
 		}
 	}
 	return nil

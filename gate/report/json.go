@@ -11,7 +11,7 @@ import (
 )
 
 // JSONSchema is the version of the JSON report; schema.json describes it.
-const JSONSchema = 1
+const JSONSchema = 2
 
 // JSON writes the report for programs: every row, keys sorted, strings as they
 // were measured (the reader escapes them for where it puts them).
@@ -32,11 +32,15 @@ func JSON(w io.Writer, in Input) error {
 		Outcomes:   []outcomeJSON{},
 		Rows:       []rowJSON{},
 		Schema:     JSONSchema,
+		Shards:     len(m.Parts),
 		Suite:      m.Suite,
 		Tool:       m.Tool,
 		Toolchain:  m.Toolchain,
 		Verdict:    in.Words(),
 		Warnings:   orEmpty(m.Warnings),
+	}
+	if m.Shard != nil {
+		doc.Shard = &shardJSON{Count: m.Shard.Count, Index: m.Shard.Index}
 	}
 	for _, row := range in.Verdict.Rows {
 		doc.Rows = append(doc.Rows, newRowJSON(row))
@@ -71,6 +75,8 @@ type document struct {
 	Outcomes   []outcomeJSON            `json:"outcomes"`
 	Rows       []rowJSON                `json:"rows"`
 	Schema     int                      `json:"schema"`
+	Shard      *shardJSON               `json:"shard"`
+	Shards     int                      `json:"shards"`
 	Suite      string                   `json:"suite"`
 	Tool       string                   `json:"tool"`
 	Toolchain  string                   `json:"toolchain"`
@@ -83,6 +89,11 @@ type revisionJSON struct {
 	Dirty  bool   `json:"dirty"`
 	Ref    string `json:"ref"`
 	Tree   string `json:"tree"`
+}
+
+type shardJSON struct {
+	Count int `json:"count"`
+	Index int `json:"index"`
 }
 
 type bundleJSON struct {

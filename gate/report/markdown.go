@@ -83,6 +83,9 @@ func (md *markdown) scope() string {
 	if m.Suite != "" {
 		suite = "Suite " + code(m.Suite)
 	}
+	if s := md.shards(); s != "" {
+		suite += " (" + s + ")"
+	}
 	return fmt.Sprintf("%s, base %s against head %s", suite, code(revision(m.Base)), code(revision(m.Head)))
 }
 

@@ -384,6 +384,18 @@ func (in Input) cost() string {
 	return s
 }
 
+// shards tells a part of a suite, or what was merged from parts, from a run of
+// the whole.
+func (in Input) shards() string {
+	switch m := in.Manifest; {
+	case m.Shard != nil:
+		return fmt.Sprintf("%d of %d, a part of the suite: `perfgate merge` decides on all", m.Shard.Index, m.Shard.Count)
+	case len(m.Parts) > 0:
+		return fmt.Sprintf("merged from %s", plural(len(m.Parts), "shard"))
+	}
+	return ""
+}
+
 func shortHash(hash string) string {
 	if len(hash) > 12 {
 		return hash[:12]

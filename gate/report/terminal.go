@@ -43,6 +43,9 @@ func (t *terminal) heading() {
 	if m.Suite != "" {
 		t.line("suite  %s", clean(m.Suite))
 	}
+	if s := t.shards(); s != "" {
+		t.line("shard  %s", s)
+	}
 	base := revision(m.Base)
 	if m.BaseReason != "" && m.BaseReason != m.Base.Ref {
 		base += " (" + clean(m.BaseReason) + ")"

@@ -51,7 +51,7 @@ func Decide(b recording.Bundle) (Verdict, error) {
 // replay drives a tracker over the bundle's rounds as the measurement did.
 func replay(b recording.Bundle) (*Tracker, error) {
 	m := &b.Manifest
-	tracker := NewTracker(m.Family, m.Units, m.Policy)
+	tracker := NewTracker(m.Family, m.Units, m.Policy, m.Shard)
 	pairs, err := compare.Pairs(b.Samples)
 	if err != nil {
 		return nil, err

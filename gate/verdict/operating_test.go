@@ -29,7 +29,7 @@ func simulate(seed uint64, n int, shift, sd func(i int) float64, record bool) *s
 		s.f.test(i, "cpu-sec/op", recording.CoRun)
 	}
 	s.family = s.f.b.Manifest.Family
-	s.tracker = NewTracker(s.family, nil, config.Policy{})
+	s.tracker = NewTracker(s.family, nil, config.Policy{}, nil)
 	for round := 1; len(s.tracker.Open()) > 0; round++ {
 		for i, test := range s.family {
 			if !s.tracker.Wants(test.Key, test.Channel) {

@@ -48,6 +48,9 @@ func alphaOf(c recording.Channel) float64 {
 type Tracker struct {
 	tests  []*tracked
 	byTest map[recording.Test]*tracked
+	// familyMin is the least number of tests that Holm's correction counts in a
+	// channel: those of other shards have no evidence here and count all the same.
+	familyMin int
 }
 
 // tracked is one test's state.
@@ -66,10 +69,14 @@ type tracked struct {
 	adjWorse, adjBetter float64
 }
 
-// NewTracker follows the timed tests of family.
-func NewTracker(family []recording.Test, units map[string]recording.Unit, policy config.Policy) *Tracker {
+// NewTracker follows the timed tests of family. Shard is nil unless they are only
+// a part of the suite's.
+func NewTracker(family []recording.Test, units map[string]recording.Unit, policy config.Policy, shard *recording.Shard) *Tracker {
 	m := &recording.Manifest{Units: units, Policy: policy}
 	t := &Tracker{byTest: map[recording.Test]*tracked{}}
+	if shard != nil {
+		t.familyMin = shard.FamilyMin
+	}
 	for _, test := range family {
 		rule := policy.For(test.Key.String(), test.Unit)
 		better := compare.Better(m, test)
@@ -142,8 +149,9 @@ func (t *Tracker) correct(channel recording.Channel) {
 			better = append(better, s.seq.PBetter())
 		}
 	}
-	worse = compare.Holm(worse, len(family))
-	better = compare.Holm(better, len(family))
+	size := max(len(family), t.familyMin)
+	worse = compare.Holm(worse, size)
+	better = compare.Holm(better, size)
 	for i, s := range family {
 		s.adjWorse, s.adjBetter = worse[i], better[i]
 	}

@@ -227,7 +227,7 @@ func TestAUnitThatOneSideDoesNotReportIsNotMeasured(t *testing.T) {
 
 func TestATestWhoseUnitIsNotReportedEnds(t *testing.T) {
 	test := recording.Test{Key: keyOf(0), Unit: "tx/s", Channel: recording.CoRun}
-	tr := NewTracker([]recording.Test{test}, map[string]recording.Unit{"tx/s": {Better: "higher"}}, config.Policy{})
+	tr := NewTracker([]recording.Test{test}, map[string]recording.Unit{"tx/s": {Better: "higher"}}, config.Policy{}, nil)
 	for pair := 1; tr.Wants(keyOf(0), recording.CoRun); pair++ {
 		if pair > lostMax {
 			t.Fatalf("more than %d pairs are wanted", lostMax)
@@ -277,7 +277,7 @@ func TestBaselineDriftIsShownAndDoesNotGate(t *testing.T) {
 func TestRegressionWinsOverPassInTheSameRound(t *testing.T) {
 	// All pairs in one round: first far below Delta1, then far above Delta0.
 	test := recording.Test{Key: keyOf(0), Unit: "cpu-sec/op", Channel: recording.CoRun}
-	tr := NewTracker([]recording.Test{test}, nil, config.Policy{})
+	tr := NewTracker([]recording.Test{test}, nil, config.Policy{}, nil)
 	for _, d := range append(wobble(20, 0, .002), wobble(60, .08, .002)...) {
 		tr.Add(test, d)
 	}
@@ -298,7 +298,7 @@ func TestADecidedTestLeavesAndTheFamilyStays(t *testing.T) {
 		{Key: keyOf(1), Unit: "sec/op", Channel: recording.Wall},
 		{Key: keyOf(2), Unit: "allocs/op", Channel: recording.Exact},
 	}
-	tr := NewTracker(family, nil, config.Policy{})
+	tr := NewTracker(family, nil, config.Policy{}, nil)
 	if got := tr.Open(); !slices.Equal(got, family[:3]) {
 		t.Errorf("open %v, want the timed tests", got)
 	}
@@ -346,7 +346,7 @@ func TestCaps(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			policy := config.Policy{Rules: []config.Rule{{Target: tt.target}}}
-			tr := NewTracker([]recording.Test{test}, nil, policy)
+			tr := NewTracker([]recording.Test{test}, nil, policy, nil)
 			s := tr.byTest[test]
 			between := (s.params.Delta0 + s.params.Delta1) / 2
 			n := 0
