@@ -19,6 +19,7 @@ func implementations() map[string][]Crypto {
 		out["ed25519"] = append(out["ed25519"], e)
 		out["simulated"] = append(out["simulated"], NewSimulated(1, types.NodeID(i), replicas))
 		out["counting"] = append(out["counting"], NewCounting(e))
+		out["caching"] = append(out["caching"], NewCaching(e, 16))
 	}
 	return out
 }
@@ -50,6 +51,102 @@ func TestOnlyTheSignedBytesVerify(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAllVerifyOnlyIfEachDoes(t *testing.T) {
+	for name, ids := range implementations() {
+		t.Run(name, func(t *testing.T) {
+			msg := []byte("message")
+			var good []types.Signature
+			for i, id := range ids {
+				good = append(good, types.Signature{Signer: types.NodeID(i), Sig: id.Sign("d", msg)})
+			}
+			for n := range len(good) + 1 {
+				if err := ids[0].VerifyAll("d", msg, good[:n]); err != nil {
+					t.Errorf("%d good signatures: %v", n, err)
+				}
+			}
+			for at := range good {
+				for what, bad := range map[string]types.Signature{
+					"a flipped bit":     {Signer: good[at].Signer, Sig: append(slices.Clone(good[at].Sig[:31]), ^good[at].Sig[31])},
+					"another signer":    {Signer: (good[at].Signer + 1) % replicas, Sig: good[at].Sig},
+					"a stranger":        {Signer: replicas, Sig: good[at].Sig},
+					"a short signature": {Signer: good[at].Signer, Sig: good[at].Sig[1:]},
+				} {
+					sigs := slices.Clone(good)
+					sigs[at] = bad
+					if err := ids[0].VerifyAll("d", msg, sigs); !errors.Is(err, ErrSignature) {
+						t.Errorf("%s at %d: error %v, want ErrSignature", what, at, err)
+					}
+				}
+			}
+			if err := ids[0].VerifyAll("e", msg, good); !errors.Is(err, ErrSignature) {
+				t.Errorf("another domain: error %v, want ErrSignature", err)
+			}
+		})
+	}
+}
+
+func TestTheKeyOfAJoiningReplicaIsAddedOnce(t *testing.T) {
+	all := DeriveEd25519(1, replicas+3)
+	joining := all[replicas+2]
+	key := PublicKey(joining.private)
+	sig := joining.Sign("d", nil)
+	e := DeriveEd25519(1, replicas)
+	for name, c := range map[string]Crypto{
+		"ed25519": e[0], "counting": NewCounting(e[1]), "caching": NewCaching(e[2], 1),
+	} {
+		if err := c.AddKey(replicas+2, nil); !errors.Is(err, ErrKey) {
+			t.Errorf("%s: no key: error %v, want ErrKey", name, err)
+		}
+		for range 2 {
+			if err := c.AddKey(replicas+2, key); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if err := c.AddKey(replicas+2, nil); err != nil {
+			t.Errorf("%s: an empty key for a known replica: %v", name, err)
+		}
+		if err := c.Verify(replicas+2, "d", nil, sig); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := c.Verify(replicas, "d", nil, sig); !errors.Is(err, ErrSignature) {
+			t.Errorf("%s: a replica between without a key: error %v, want ErrSignature", name, err)
+		}
+		for what, err := range map[string]error{
+			"another key":      c.AddKey(replicas+2, PublicKey(all[0].private)),
+			"a short key":      c.AddKey(replicas, key[1:]),
+			"a great ID":       c.AddKey(types.MaxReplicas, key),
+			"a founder's key":  c.AddKey(0, key),
+			"the greatest one": c.AddKey(^types.NodeID(0), key),
+		} {
+			if !errors.Is(err, ErrKey) {
+				t.Errorf("%s: %s: error %v, want ErrKey", name, what, err)
+			}
+		}
+	}
+	if err := e[3].Verify(replicas+2, "d", nil, sig); !errors.Is(err, ErrSignature) {
+		t.Errorf("a replica that was told no key: error %v, want ErrSignature", err)
+	}
+}
+
+func TestSimulatedTakesAnyIDAndIgnoresItsKey(t *testing.T) {
+	c := NewSimulated(1, 0, replicas)
+	if err := c.AddKey(replicas+1, []byte("any")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AddKey(0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Verify(replicas+1, "d", nil, NewSimulated(1, replicas+1, 0).Sign("d", nil)); err != nil {
+		t.Error(err)
+	}
+	if err := c.Verify(replicas+2, "d", nil, NewSimulated(1, replicas+2, 0).Sign("d", nil)); !errors.Is(err, ErrSignature) {
+		t.Errorf("a stranger: error %v, want ErrSignature", err)
+	}
+	if err := c.AddKey(types.MaxReplicas, nil); !errors.Is(err, ErrKey) {
+		t.Errorf("a great ID: error %v, want ErrKey", err)
 	}
 }
 
@@ -87,7 +184,11 @@ func TestCountingCountsEveryUse(t *testing.T) {
 	if c.Verify(0, "d", make([]byte, 10), sig) != nil || c.Verify(0, "d", make([]byte, 7), sig) == nil {
 		t.Error("counting changes the outcome")
 	}
-	if got, want := c.Counts(), (Counts{Signs: 1, Verifies: 2, Bytes: 27}); got != want {
+	pair := []types.Signature{{Sig: sig}, {Sig: sig}}
+	if c.VerifyAll("d", make([]byte, 10), pair) != nil {
+		t.Error("counting changes the outcome for several")
+	}
+	if got, want := c.Counts(), (Counts{Signs: 1, Verifies: 4, Bytes: 47}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 }

@@ -54,7 +54,7 @@ func (e *Ed25519) Verify(signer types.NodeID, domain Domain, msg, sig []byte) er
 	if err != nil {
 		return err
 	}
-	if !ed25519consensus.Verify(key, appendSigned(nil, domain, msg), sig) {
+	if !verifySigned(key, appendSigned(nil, domain, msg), sig) {
 		return fmt.Errorf("%w of replica %d for %s", ErrSignature, signer, domain)
 	}
 	return nil
@@ -70,19 +70,31 @@ func (e *Ed25519) VerifyAll(domain Domain, msg []byte, sigs []types.Signature) e
 	case 1:
 		return e.Verify(sigs[0].Signer, domain, msg, sigs[0].Sig)
 	}
-	batch := ed25519consensus.NewPreallocatedBatchVerifier(len(sigs))
-	signed := appendSigned(nil, domain, msg)
-	for _, s := range sigs {
+	keys := make([]ed25519.PublicKey, len(sigs))
+	for i, s := range sigs {
 		key, err := e.key(s.Signer)
 		if err != nil {
 			return err
 		}
-		batch.Add(key, signed, s.Sig)
+		keys[i] = key
 	}
-	if !batch.Verify() {
+	if !verifyAllSigned(keys, appendSigned(nil, domain, msg), sigs) {
 		return fmt.Errorf("%w among %d for %s", ErrSignature, len(sigs), domain)
 	}
 	return nil
+}
+
+func verifySigned(key ed25519.PublicKey, signed, sig []byte) bool {
+	return ed25519consensus.Verify(key, signed, sig)
+}
+
+// verifyAllSigned is the conjunction of verifySigned over keys and sigs.
+func verifyAllSigned(keys []ed25519.PublicKey, signed []byte, sigs []types.Signature) bool {
+	batch := ed25519consensus.NewPreallocatedBatchVerifier(len(sigs))
+	for i, s := range sigs {
+		batch.Add(keys[i], signed, s.Sig)
+	}
+	return batch.Verify()
 }
 
 // AddKey implements Crypto. An ID of types.MaxReplicas or more is refused, so
