@@ -1,0 +1,34 @@
+package types
+
+// Events by which a replica that fell behind comes to a later checkpoint, and
+// helps others to.
+
+// PeerBehind: ordering, state transfer -> checkpoint. The peer shows that it is
+// in an epoch of which this replica keeps nothing any more; only the latest
+// stable checkpoint can help it.
+type PeerBehind struct{ Peer NodeID }
+
+// HeldSnapshot: checkpoint -> state transfer. This replica has the snapshot of a
+// stable checkpoint, the latest so far.
+type HeldSnapshot struct {
+	Checkpoint StableCheckpoint
+	Data       []byte
+}
+
+// AskExecuted: state transfer -> delivery, which answers with Executed.
+type AskExecuted struct{}
+
+// Executed: delivery -> state transfer. All positions below Next are executed.
+// Behind says that some later ones were missed, so that the log can not be
+// executed any further.
+type Executed struct {
+	Next   SeqNr
+	Epoch  Epoch  // Of Next.
+	Done   uint64 // Batches of that position that are executed.
+	Behind bool
+}
+
+func (PeerBehind) EventName() string   { return "ordering.PeerBehind" }
+func (HeldSnapshot) EventName() string { return "checkpoint.HeldSnapshot" }
+func (AskExecuted) EventName() string  { return "statetransfer.AskExecuted" }
+func (Executed) EventName() string     { return "delivery.Executed" }
