@@ -1,0 +1,2 @@
+// Package net carries messages between the processes of replicas.
+package net
