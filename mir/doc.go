@@ -22,8 +22,8 @@
 // what nodes apply.
 //
 // Of active modules, mir has [RealTimer] and [InprocNet]. Every buffer has a
-// named bound: the input lanes ([Watermarks]), the queue of a node
-// ([DefaultQueueEventsMax]), timers ([RealTimersMax]) and outboxes
+// named bound: the input lanes ([Watermarks], [DefaultInputBytesMax]), the queue
+// of a node ([DefaultQueueEventsMax]), timers ([RealTimersMax]) and outboxes
 // ([OutboxBounds]). InprocNet states who may wait for whom.
 //
 // Costs to expect: an event is about 32 bytes and an interface call, some tens

@@ -2,6 +2,7 @@ package mir
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -25,9 +26,18 @@ type Body interface {
 
 // Event is a Body addressed to a module of the same node.
 type Event struct {
-	To   ModuleID
-	Sub  SubID
-	Body Body
+	To    ModuleID
+	bytes uint32 // Set by Sized. It fills what would be padding.
+	Sub   SubID
+	Body  Body
+}
+
+// Sized is the event with the number of bytes that its body holds, as a network
+// knows it from the wire. Nodes bound their input by it and count it by module;
+// modules can not see it. An event that nobody sized counts as zero bytes.
+func (ev Event) Sized(bytes int) Event {
+	ev.bytes = uint32(min(max(bytes, 0), math.MaxUint32))
+	return ev
 }
 
 // Message is a Body that may cross the network.

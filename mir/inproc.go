@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // FrameHeaderBytes is what a message costs on the wire beside its own bytes:
@@ -20,6 +21,9 @@ type InprocConfig struct {
 	Nodes  int
 	Codec  Codec        // Called from many goroutines at once.
 	Outbox OutboxBounds // Zero means DefaultOutboxBounds.
+	// HoldMax is how long a peer whose outbox is above PauseBytes can hold the
+	// clients of a node. Zero means DefaultHoldMax.
+	HoldMax time.Duration
 }
 
 // InprocNet connects the nodes 0..Nodes-1 of one process. Messages are encoded
@@ -27,9 +31,10 @@ type InprocConfig struct {
 // messages alias their bytes must treat those as read-only, because all
 // receivers of a broadcast share them.
 //
-// Links are reliable and first-in-first-out while the receiver runs. What is
-// sent to a node that has not started yet waits for it; what is queued for or
-// sent to a node that has stopped is lost, and counted, until it starts again.
+// Links are reliable and first-in-first-out while the receiver runs and reads.
+// What is sent to a node that has not started yet waits for it; what is queued
+// for or sent to a node that has stopped is lost, and counted, until it starts
+// again.
 //
 // Backpressure. Each pair of nodes has an outbox bounded in bytes and a link
 // goroutine that moves it to the receiver's bounded input. The rule is:
@@ -37,7 +42,9 @@ type InprocConfig struct {
 //   - a loop never waits: Send puts into the outbox and returns;
 //   - a link waits for room in its receiver's input, and for nothing else;
 //   - above OutboxBounds.PauseBytes to any peer, a node takes no *client* input
-//     until ResumeBytes is reached; network and timer input goes on.
+//     until ResumeBytes is reached; network and timer input goes on;
+//   - at OutboxBounds.MaxBytes the newest message to that peer is dropped, and
+//     counted.
 //
 // So clients wait for links, links wait for loops and loops wait for nobody:
 // the graph of waits has no cycle, and two nodes with full outboxes towards each
@@ -45,13 +52,10 @@ type InprocConfig struct {
 // blocks the sender's loop deadlocks in a cycle of full nodes, and so does
 // pausing network input while an outbox is full.
 //
-// While clients are held, a node only sends what messages and timers cause.
-// Protocols bound that by their windows, and MaxBytes must leave room for it.
-// Passing MaxBytes is therefore a broken invariant, not overload: Run returns an
-// error that wraps ErrOutboxFull. This is fit for nodes of one process, which
-// share their fate: a slow node slows the clients of all. It is not fit for
-// peers that may be Byzantine; a transport between processes must rather drop
-// its traffic to a peer that does not read.
+// A peer that reads nothing harms nobody for long: a hold lasts at most
+// InprocConfig.HoldMax, and such a peer holds no clients again before it has
+// read down to ResumeBytes. What it then misses beyond MaxBytes is lost to it, as
+// on any network; protocols must send again whatever matters.
 type InprocNet struct {
 	codec    Codec
 	ports    []*InprocPort
@@ -67,6 +71,7 @@ type NetCounters struct {
 	DecodeErrors      uint64 // Received, but refused by the codec.
 	Misaddressed      uint64 // Received, but for a module that no peer may address.
 	Lost              uint64 // Sent to this node, but lost because it had stopped.
+	Dropped           uint64 // Not sent by this node: the peer's outbox was full.
 }
 
 // NewInprocNet makes a network for cfg.Nodes nodes.
@@ -74,8 +79,14 @@ func NewInprocNet(cfg InprocConfig) (*InprocNet, error) {
 	if cfg.Outbox == (OutboxBounds{}) {
 		cfg.Outbox = DefaultOutboxBounds
 	}
+	if cfg.HoldMax == 0 {
+		cfg.HoldMax = DefaultHoldMax
+	}
 	if err := cfg.Outbox.check(); err != nil {
 		return nil, fmt.Errorf("mir: building a network: %w", err)
+	}
+	if cfg.HoldMax < 0 {
+		return nil, fmt.Errorf("mir: building a network: HoldMax is %v, want at least 0", cfg.HoldMax)
 	}
 	if cfg.Nodes < 1 || cfg.Codec == nil {
 		return nil, errors.New("mir: building a network: it needs at least one node and a codec")
@@ -86,7 +97,7 @@ func NewInprocNet(cfg InprocConfig) (*InprocNet, error) {
 		net.outboxes[from] = make([]*outbox, cfg.Nodes)
 		for to := range cfg.Nodes {
 			if to != from {
-				net.outboxes[from][to] = newOutbox(cfg.Outbox)
+				net.outboxes[from][to] = newOutbox(cfg.Outbox, cfg.HoldMax)
 			}
 		}
 	}
@@ -106,7 +117,8 @@ type InprocPort struct {
 
 	messagesSent, wireBytesSent         atomic.Uint64
 	messagesReceived, wireBytesReceived atomic.Uint64
-	decodeErrors, misaddressed, lost    atomic.Uint64
+	decodeErrors, misaddressed          atomic.Uint64
+	lost, dropped                       atomic.Uint64
 }
 
 var _ Active = (*InprocPort)(nil)
@@ -166,6 +178,7 @@ func (p *InprocPort) Counters() NetCounters {
 		DecodeErrors:      p.decodeErrors.Load(),
 		Misaddressed:      p.misaddressed.Load(),
 		Lost:              p.lost.Load(),
+		Dropped:           p.dropped.Load(),
 	}
 }
 
@@ -181,13 +194,14 @@ func (p *InprocPort) transmit(to NodeID, f frame) {
 	if int(to) >= len(p.net.ports) {
 		panic(fmt.Sprintf("mir: invariant broken: Send to node %d of %d", to, len(p.net.ports)))
 	}
-	kept, err := p.net.outboxes[p.self][to].put(f)
-	if err != nil {
-		panic(fmt.Errorf("mir: invariant broken: outbox from node %d to node %d: %w", p.self, to, err))
+	result := p.net.outboxes[p.self][to].put(f)
+	if result == putDropped {
+		p.dropped.Add(1)
+		return
 	}
 	p.messagesSent.Add(1)
 	p.wireBytesSent.Add(uint64(f.wireBytes()))
-	if !kept {
+	if result == putLost {
 		p.net.ports[to].lost.Add(1)
 	}
 }
@@ -232,5 +246,5 @@ func (p *InprocPort) receive(from NodeID, f frame, in Injector) (Event, bool) {
 		p.decodeErrors.Add(1)
 		return Event{}, false
 	}
-	return Event{To: f.dest, Sub: f.sub, Body: Received{From: from, Msg: msg}}, true
+	return Event{To: f.dest, Sub: f.sub, Body: Received{From: from, Msg: msg}}.Sized(f.wireBytes()), true
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/perfgate/perfgate/mir"
 )
@@ -17,14 +18,18 @@ type cluster struct {
 	stops    []func() error
 }
 
-// newCluster builds nodes whose app modules app makes. The nodes are not
-// started.
-func newCluster(t *testing.T, n int, bounds mir.OutboxBounds, node mir.NodeConfig, app func(c *cluster, self mir.NodeID) mir.Module) *cluster {
+// newCluster builds nodes whose app modules app makes; holdMax may be left out.
+// The nodes are not started.
+func newCluster(t *testing.T, n int, bounds mir.OutboxBounds, node mir.NodeConfig, app func(c *cluster, self mir.NodeID) mir.Module, holdMax ...time.Duration) *cluster {
 	t.Helper()
 	c := &cluster{nodes: make([]*mir.Node, n), stops: make([]func() error, n)}
 	c.net, c.app = c.names.Intern("net"), c.names.Intern("app")
+	cfg := mir.InprocConfig{Nodes: n, Codec: noteCodec{}, Outbox: bounds}
+	for _, d := range holdMax {
+		cfg.HoldMax = d
+	}
 	var err error
-	if c.inproc, err = mir.NewInprocNet(mir.InprocConfig{Nodes: n, Codec: noteCodec{}, Outbox: bounds}); err != nil {
+	if c.inproc, err = mir.NewInprocNet(cfg); err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {
@@ -182,21 +187,45 @@ func TestAFullOutboxHoldsClientsUntilThePeerReads(t *testing.T) {
 	c.stop(t, 0, 1)
 }
 
-func TestPassingTheHardBoundOfAnOutboxIsANamedError(t *testing.T) {
-	// The app sends for ever without waiting for anybody: no window bounds it.
-	c := newCluster(t, 2, mir.OutboxBounds{PauseBytes: 100, ResumeBytes: 50, MaxBytes: 200}, mir.NodeConfig{},
-		func(c *cluster, _ mir.NodeID) mir.Module {
-			return mir.ModuleFunc(func(ev mir.Event, out *mir.Out) {
-				out.Emit(c.net, mir.Send{To: []mir.NodeID{1}, Dest: c.app, Msg: note("x")})
-				out.Emit(c.app, ev.Body)
-			})
-		})
-	inject(t, c.nodes[0], mir.Event{To: c.app, Body: note("go")})
-	err := c.nodes[0].Run(t.Context())
-	var panicked *mir.PanicError
-	if !errors.Is(err, mir.ErrOutboxFull) || !errors.As(err, &panicked) || panicked.Module != "net" {
-		t.Fatalf("Run returned %v, want ErrOutboxFull from the network", err)
+func TestWhatAFullOutboxCanNotTakeIsDroppedAndTheNodeGoesOn(t *testing.T) {
+	apps := make([]*received, 3)
+	// Frames are 11 bytes: nine of them fit.
+	bounds := mir.OutboxBounds{PauseBytes: 98, ResumeBytes: 50, MaxBytes: 100}
+	c := newCluster(t, 3, bounds, mir.NodeConfig{}, func(_ *cluster, self mir.NodeID) mir.Module {
+		apps[self] = &received{}
+		return apps[self]
+	})
+	c.start(0, 1) // Node 2 does not read yet.
+	all := make([]mir.NodeID, 30)
+	for i := range all {
+		all[i] = 2
 	}
+	inject(t, c.nodes[0], c.send(append(all, 1), "x"))
+	eventually(t, "the healthy peer to hear", func() bool { return apps[1].n.Load() == 1 })
+	if got := c.inproc.Port(0).Counters(); got.Dropped != 21 || got.MessagesSent != 10 || got.WireBytesSent != 110 {
+		t.Errorf("counted %+v, want 21 dropped and 10 sent", got)
+	}
+	c.start(2)
+	eventually(t, "what was kept to arrive", func() bool { return apps[2].n.Load() == 9 })
+	c.stop(t, 0, 1, 2)
+}
+
+func TestAPeerThatReadsNothingDoesNotKeepClientsOutForever(t *testing.T) {
+	apps := make([]*received, 3)
+	c := newCluster(t, 3, mir.OutboxBounds{PauseBytes: 22, ResumeBytes: 0, MaxBytes: 33}, mir.NodeConfig{InputBatch: 1},
+		func(_ *cluster, self mir.NodeID) mir.Module {
+			apps[self] = &received{}
+			return apps[self]
+		}, time.Millisecond)
+	c.start(0, 1) // Node 2 never reads.
+	for range 100 {
+		inject(t, c.nodes[0], c.send([]mir.NodeID{1, 2}, "x"))
+	}
+	eventually(t, "the healthy peer to hear all", func() bool { return apps[1].n.Load() == 100 })
+	if got := c.inproc.Port(0).Counters().Dropped; got != 97 {
+		t.Errorf("%d messages were dropped, want all but 3", got)
+	}
+	c.stop(t, 0, 1)
 }
 
 // flooder answers each message of its peer with one of its own, which is not
@@ -300,6 +329,7 @@ func TestWrongNetworksAreRefused(t *testing.T) {
 		"no codec":           {Nodes: 1},
 		"no nodes":           {Codec: noteCodec{}},
 		"max at pause":       {Nodes: 1, Codec: noteCodec{}, Outbox: mir.OutboxBounds{PauseBytes: 5, MaxBytes: 5}},
+		"hold":               {Nodes: 1, Codec: noteCodec{}, HoldMax: -1},
 		"resume above pause": {Nodes: 1, Codec: noteCodec{}, Outbox: mir.OutboxBounds{PauseBytes: 5, ResumeBytes: 6, MaxBytes: 9}},
 	} {
 		if _, err := mir.NewInprocNet(cfg); err == nil {

@@ -27,6 +27,14 @@ func (w Watermarks) check() error {
 	return nil
 }
 
+// DefaultInputBytesMax bounds the bytes of each input lane of a node: without
+// it, 4096 messages of half a MiB would be 2 GiB.
+const DefaultInputBytesMax = 64 << 20
+
+// resumeShare is the part of its bytes at which a lane that was full of them
+// resumes: a quarter, like the default marks.
+const resumeShare = 4
+
 // input is a node's bounded input. It has two lanes, so that a flood of client
 // requests can not starve the network and the timers: each turn of the loop
 // takes from both.
@@ -42,17 +50,19 @@ type input struct {
 
 // lane is one bounded queue of an input. Its owner's lock guards it.
 type lane struct {
-	events ring[Event] // Invariant: never more than marks.High.
-	marks  Watermarks
-	paused bool
-	pauses uint64        // How often the high-water mark was reached.
-	gate   chan struct{} // Closed when waiters should look again; nil without waiters.
+	events   ring[Event] // Invariant: never more than marks.High.
+	marks    Watermarks
+	bytes    int // Of events. Invariant: below bytesMax without the newest event.
+	bytesMax int
+	paused   bool
+	pauses   uint64        // How often the high-water mark or bytesMax was reached.
+	gate     chan struct{} // Closed when waiters should look again; nil without waiters.
 }
 
-func newInput(clients, actives Watermarks) *input {
+func newInput(clients, actives Watermarks, bytesMax int) *input {
 	return &input{
-		clients: lane{marks: clients},
-		actives: lane{marks: actives},
+		clients: lane{marks: clients, bytesMax: bytesMax},
+		actives: lane{marks: actives, bytesMax: bytesMax},
 		wake:    make(chan struct{}, 1),
 	}
 }
@@ -174,12 +184,16 @@ func (in *input) wakeLoop() {
 	}
 }
 
+// accept takes what fits of events. The event that reaches bytesMax still fits,
+// so that one that is larger than all of it passes too.
 func (l *lane) accept(events []Event) int {
-	n := min(len(events), l.marks.High-l.events.len())
-	for _, ev := range events[:n] {
-		l.events.push(ev)
+	n := 0
+	for n < len(events) && l.events.len() < l.marks.High && l.bytes < l.bytesMax {
+		l.events.push(events[n])
+		l.bytes += int(events[n].bytes)
+		n++
 	}
-	if l.events.len() == l.marks.High {
+	if l.events.len() == l.marks.High || l.bytes >= l.bytesMax {
 		l.paused = true
 		l.pauses++
 	}
@@ -188,9 +202,11 @@ func (l *lane) accept(events []Event) int {
 
 func (l *lane) release(buf []Event, most int) []Event {
 	for range min(most, l.events.len()) {
-		buf = append(buf, l.events.pop())
+		ev := l.events.pop()
+		l.bytes -= int(ev.bytes)
+		buf = append(buf, ev)
 	}
-	if l.paused && l.events.len() <= l.marks.Low {
+	if l.paused && l.events.len() <= l.marks.Low && l.bytes <= l.bytesMax/resumeShare {
 		l.paused = false
 		l.openGate()
 	}

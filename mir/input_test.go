@@ -16,7 +16,7 @@ func open(gate <-chan struct{}) bool {
 }
 
 func TestALanePausesAtHighAndResumesAtLow(t *testing.T) {
-	in := newInput(Watermarks{High: 4, Low: 2}, Watermarks{High: 1, Low: 0})
+	in := newInput(Watermarks{High: 4, Low: 2}, Watermarks{High: 1, Low: 0}, 1<<20)
 	offer := func(n, want int) <-chan struct{} {
 		t.Helper()
 		accepted, gate, err := in.offer(&in.clients, make([]Event, n))
@@ -49,7 +49,7 @@ func TestALanePausesAtHighAndResumesAtLow(t *testing.T) {
 }
 
 func TestAClientFloodLeavesRoomForActiveModules(t *testing.T) {
-	in := newInput(Watermarks{High: 4, Low: 2}, Watermarks{High: 4, Low: 2})
+	in := newInput(Watermarks{High: 4, Low: 2}, Watermarks{High: 4, Low: 2}, 1<<20)
 	_, _, _ = in.offer(&in.clients, make([]Event, 100))
 	accepted, _, err := in.offer(&in.actives, []Event{{To: 7}})
 	if accepted != 1 || err != nil {
@@ -62,7 +62,7 @@ func TestAClientFloodLeavesRoomForActiveModules(t *testing.T) {
 }
 
 func TestHeldClientsAreNeitherAcceptedNorTaken(t *testing.T) {
-	in := newInput(Watermarks{High: 4, Low: 2}, Watermarks{High: 4, Low: 2})
+	in := newInput(Watermarks{High: 4, Low: 2}, Watermarks{High: 4, Low: 2}, 1<<20)
 	_, _, _ = in.offer(&in.clients, make([]Event, 1))
 	in.hold()
 	in.hold()
@@ -81,7 +81,7 @@ func TestHeldClientsAreNeitherAcceptedNorTaken(t *testing.T) {
 }
 
 func TestClosingAnInputWakesWhoeverWaits(t *testing.T) {
-	in := newInput(Watermarks{High: 1, Low: 0}, Watermarks{High: 1, Low: 0})
+	in := newInput(Watermarks{High: 1, Low: 0}, Watermarks{High: 1, Low: 0}, 1<<20)
 	done := make(chan error, 2)
 	go func() { done <- in.put(context.Background(), &in.clients, make([]Event, 2)) }()
 	go func() { done <- in.put(context.Background(), &in.actives, make([]Event, 2)) }()
@@ -90,5 +90,29 @@ func TestClosingAnInputWakesWhoeverWaits(t *testing.T) {
 		if err := <-done; !errors.Is(err, ErrStopped) {
 			t.Fatalf("put returned %v, want ErrStopped", err)
 		}
+	}
+}
+
+func TestALanePausesAtItsBytesAndLetsAnEventOfAnySizePass(t *testing.T) {
+	in := newInput(Watermarks{High: 100, Low: 50}, Watermarks{High: 100, Low: 50}, 1000)
+	sized := func(n int) Event { return Event{To: 1}.Sized(n) }
+	events := []Event{sized(400), sized(500), sized(1 << 40), sized(1)}
+	accepted, gate, err := in.offer(&in.actives, events)
+	if accepted != 3 || err != nil || in.actives.pauses != 1 {
+		t.Fatalf("accepted %d (%v) with %d pauses, want the third to fill the lane", accepted, err, in.actives.pauses)
+	}
+	for i := range 3 {
+		if open(gate) {
+			t.Fatalf("the lane resumed with %d bytes", in.actives.bytes)
+		}
+		if got, err := in.takeNow(nil, 1); len(got) != 1 || err != nil {
+			t.Fatalf("taking event %d: %v, %v", i, got, err)
+		}
+	}
+	if !open(gate) || in.actives.bytes != 0 {
+		t.Fatalf("the lane has %d bytes and did not resume", in.actives.bytes)
+	}
+	if accepted, _, _ := in.offer(&in.clients, []Event{sized(1000), sized(0)}); accepted != 1 {
+		t.Fatalf("the client lane accepted %d events, want 1", accepted)
 	}
 }

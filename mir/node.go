@@ -27,6 +27,7 @@ type NodeConfig struct {
 
 	ClientInput    Watermarks // Bounds what Inject has accepted and the node not yet taken.
 	ActiveInput    Watermarks // The same for active modules: network, timer, stores.
+	InputBytesMax  int        // Bytes in each of the two, above which they wait: see Event.Sized.
 	InputBatch     int        // Events taken from each lane in one turn.
 	QueueEventsMax int        // Events pending inside the node; see MachineConfig.
 
@@ -54,7 +55,9 @@ type Node struct {
 type InputCounters struct {
 	ClientQueued int    // Events that wait in the client lane.
 	ActiveQueued int    // Events that wait in the active lane.
-	ClientPauses uint64 // How often the client lane reached its high-water mark.
+	ClientBytes  int    // Their bytes, as far as they were sized.
+	ActiveBytes  int    // The same for the active lane.
+	ClientPauses uint64 // How often the client lane reached its high-water mark or InputBytesMax.
 	ActivePauses uint64 // The same for the active lane.
 	ClientHolds  int    // How many holds of active modules are in force.
 }
@@ -69,8 +72,11 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if err := actives.check(); err != nil {
 		return nil, fmt.Errorf("mir: node %d: ActiveInput: %w", cfg.ID, err)
 	}
-	if cfg.InputBatch < 0 {
-		return nil, fmt.Errorf("mir: node %d: InputBatch is %d, want at least 0", cfg.ID, cfg.InputBatch)
+	if cfg.InputBatch < 0 || cfg.InputBytesMax < 0 {
+		return nil, fmt.Errorf("mir: node %d: InputBatch is %d and InputBytesMax %d, want at least 0", cfg.ID, cfg.InputBatch, cfg.InputBytesMax)
+	}
+	if cfg.InputBytesMax == 0 {
+		cfg.InputBytesMax = DefaultInputBytesMax
 	}
 	machine, err := NewMachine(MachineConfig{
 		Names: cfg.Names, Modules: cfg.Modules,
@@ -79,7 +85,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mir: node %d: %w", cfg.ID, err)
 	}
-	n := &Node{id: cfg.ID, machine: machine, input: newInput(clients, actives), batch: cfg.InputBatch}
+	n := &Node{id: cfg.ID, machine: machine, input: newInput(clients, actives, cfg.InputBytesMax), batch: cfg.InputBatch}
 	if n.batch == 0 {
 		n.batch = DefaultInputBatch
 	}
@@ -139,6 +145,8 @@ func (n *Node) InputCounters() InputCounters {
 	return InputCounters{
 		ClientQueued: n.input.clients.events.len(),
 		ActiveQueued: n.input.actives.events.len(),
+		ClientBytes:  n.input.clients.bytes,
+		ActiveBytes:  n.input.actives.bytes,
 		ClientPauses: n.input.clients.pauses,
 		ActivePauses: n.input.actives.pauses,
 		ClientHolds:  n.input.holds,

@@ -198,6 +198,7 @@ func TestWrongWiringIsRefused(t *testing.T) {
 		"twice":        {Names: &names, Modules: []mir.Registration{{ID: a, Module: m}, {ID: a, Module: m}}},
 		"client marks": {Names: &names, ClientInput: mir.Watermarks{High: 2, Low: 2}},
 		"active marks": {Names: &names, ActiveInput: mir.Watermarks{High: 2, Low: -1}},
+		"bytes":        {Names: &names, InputBytesMax: -1},
 		"batch":        {Names: &names, InputBatch: -1},
 		"queue":        {Names: &names, QueueEventsMax: -1},
 	} {

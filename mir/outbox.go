@@ -1,18 +1,14 @@
 package mir
 
 import (
-	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
-
-// ErrOutboxFull reports that the traffic to one peer passed the hard bound
-// OutboxBounds.MaxBytes.
-var ErrOutboxFull = errors.New("outbox is full")
 
 // OutboxBounds bound the encoded traffic from one node to one peer, in bytes.
 // Above PauseBytes the sender takes no client input until ResumeBytes is
-// reached; MaxBytes is never exceeded.
+// reached; MaxBytes is never exceeded: what would pass it is dropped.
 type OutboxBounds struct {
 	PauseBytes  int
 	ResumeBytes int
@@ -36,6 +32,11 @@ func (b OutboxBounds) check() error {
 	return nil
 }
 
+// DefaultHoldMax is how long one peer can hold the clients of another. A peer
+// that reads empties 48 MiB, the way from PauseBytes to ResumeBytes, in well
+// under a second.
+const DefaultHoldMax = 10 * time.Second
+
 // frame is one message on its way to one peer.
 type frame struct {
 	dest ModuleID
@@ -48,43 +49,81 @@ func (f frame) wireBytes() int { return FrameHeaderBytes + len(f.wire) }
 // outbox is the bounded queue from one node to one peer. The sender's loop puts,
 // without waiting; the receiver's link goroutine takes.
 type outbox struct {
-	bounds OutboxBounds
+	bounds  OutboxBounds
+	holdMax time.Duration
 
 	mu     sync.Mutex
 	ready  sync.Cond // Something to take, or closed.
 	frames ring[frame]
-	bytes  int      // Of frames, and of those taken until settled. Invariant: <= MaxBytes.
-	sender Injector // The sending node; nil before its first start.
-	held   bool     // This outbox holds the sender's clients.
-	closed bool     // The receiver has stopped: what is sent is lost.
+	bytes  int         // Of frames, and of those taken until settled. Invariant: <= MaxBytes.
+	sender Injector    // The sending node; nil before its first start.
+	held   bool        // This outbox holds the sender's clients. Invariant: not while stalled.
+	limit  *time.Timer // Ends the hold; nil before the first.
+	since  uint64      // Counts holds, so that a late limit does not end the next one.
+	// stalled says that a hold lasted holdMax. The peer holds nobody until it
+	// has read down to ResumeBytes.
+	stalled bool
+	closed  bool // The receiver has stopped: what is sent is lost.
 }
 
-func newOutbox(bounds OutboxBounds) *outbox {
-	o := &outbox{bounds: bounds}
+func newOutbox(bounds OutboxBounds, holdMax time.Duration) *outbox {
+	o := &outbox{bounds: bounds, holdMax: holdMax}
 	o.ready.L = &o.mu
 	return o
 }
 
-// put appends f and reports false when it is lost, because the receiver has
-// stopped.
-func (o *outbox) put(f frame) (kept bool, err error) {
+// putResult is what became of a frame.
+type putResult int
+
+const (
+	putKept    putResult = iota
+	putLost              // The receiver has stopped.
+	putDropped           // There is no room.
+)
+
+// put appends f.
+func (o *outbox) put(f frame) putResult {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
-		return false, nil
+		return putLost
 	}
 	if o.bytes+f.wireBytes() > o.bounds.MaxBytes {
-		return false, fmt.Errorf("%d bytes are queued and %d come, of at most %d: %w",
-			o.bytes, f.wireBytes(), o.bounds.MaxBytes, ErrOutboxFull)
+		return putDropped
 	}
 	o.frames.push(f)
 	o.bytes += f.wireBytes()
-	if !o.held && o.bytes > o.bounds.PauseBytes {
-		o.held = true
-		o.sender.HoldClients()
+	if !o.held && !o.stalled && o.bytes > o.bounds.PauseBytes {
+		o.hold()
 	}
 	o.ready.Signal()
-	return true, nil
+	return putKept
+}
+
+// hold keeps the sender's clients out until the peer has read, or until holdMax
+// has passed.
+func (o *outbox) hold() {
+	o.held = true
+	o.sender.HoldClients()
+	o.since++
+	since := o.since
+	o.limit = time.AfterFunc(o.holdMax, func() { o.giveUp(since) })
+}
+
+// giveUp ends a hold that has lasted too long.
+func (o *outbox) giveUp(since uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.held && o.since == since {
+		o.stalled = true
+		o.unhold()
+	}
+}
+
+func (o *outbox) unhold() {
+	o.held = false
+	o.limit.Stop()
+	o.sender.ReleaseClients()
 }
 
 // take waits for frames and appends at most most of them to buf. It reports
@@ -112,7 +151,7 @@ func (o *outbox) settle(bytes int) {
 		return // close has settled everything.
 	}
 	o.bytes -= bytes
-	o.releaseBelow(o.bounds.ResumeBytes)
+	o.resume()
 }
 
 // attach names the node that sends from now on.
@@ -121,7 +160,8 @@ func (o *outbox) attach(sender Injector) {
 	defer o.mu.Unlock()
 	o.sender = sender
 	if o.held {
-		sender.HoldClients()
+		o.limit.Stop()
+		o.hold()
 	}
 }
 
@@ -141,14 +181,18 @@ func (o *outbox) close() (lost int) {
 	o.closed = true
 	o.frames = ring[frame]{}
 	o.bytes = 0
-	o.releaseBelow(0)
+	o.resume()
 	o.ready.Broadcast()
 	return lost
 }
 
-func (o *outbox) releaseBelow(bytes int) {
-	if o.held && o.bytes <= bytes {
-		o.held = false
-		o.sender.ReleaseClients()
+// resume ends what the outbox did to its sender once the peer has read enough.
+func (o *outbox) resume() {
+	if o.bytes > o.bounds.ResumeBytes {
+		return
+	}
+	o.stalled = false
+	if o.held {
+		o.unhold()
 	}
 }

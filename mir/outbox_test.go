@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // holdCounter is a sender that counts the holds in force.
@@ -18,11 +19,11 @@ func (*holdCounter) Fail(error)            {}
 // heldOutbox is an outbox above its pause mark: 2 frames of 10 bytes.
 func heldOutbox(t *testing.T) (*outbox, *holdCounter) {
 	t.Helper()
-	o, sender := newOutbox(OutboxBounds{PauseBytes: 15, ResumeBytes: 5, MaxBytes: 25}), &holdCounter{}
+	o, sender := newOutbox(OutboxBounds{PauseBytes: 15, ResumeBytes: 5, MaxBytes: 25}, time.Hour), &holdCounter{}
 	o.attach(sender)
 	for range 2 {
-		if kept, err := o.put(frame{}); !kept || err != nil {
-			t.Fatal(kept, err)
+		if got := o.put(frame{}); got != putKept {
+			t.Fatalf("putting a frame gave %v, want it kept", got)
 		}
 	}
 	if sender.holds != 1 {
@@ -36,7 +37,7 @@ func TestAnOutboxReleasesItsSenderOnlyWhenTheReceiverHasTheBytes(t *testing.T) {
 	if taken, open := o.take(nil, 10); len(taken) != 2 || !open {
 		t.Fatalf("took %d frames, open %v", len(taken), open)
 	}
-	if _, err := o.put(frame{}); err == nil {
+	if got := o.put(frame{}); got != putDropped {
 		t.Fatal("frames that are under way did not count towards the hard bound")
 	}
 	o.settle(10)
@@ -66,6 +67,36 @@ func TestASenderThatRestartsInheritsTheHold(t *testing.T) {
 	o.close()
 	if restarted.holds != 0 {
 		t.Fatal("the restarted sender is still held")
+	}
+}
+
+func TestAPeerThatReadsNothingHoldsItsSenderOnceAndNotForever(t *testing.T) {
+	o, sender := heldOutbox(t)
+	o.giveUp(o.since)
+	if sender.holds != 0 {
+		t.Fatal("the sender is held longer than the limit")
+	}
+	o.bytes = 0 // As if MaxBytes left room again.
+	for range 2 {
+		o.put(frame{})
+	}
+	if sender.holds != 0 {
+		t.Fatal("a peer that has read nothing since holds the sender again")
+	}
+	if taken, _ := o.take(nil, 10); len(taken) != 4 {
+		t.Fatalf("took %d frames, want 4", len(taken))
+	}
+	o.settle(20)
+	before := o.since
+	for range 2 {
+		o.put(frame{})
+	}
+	if sender.holds != 1 {
+		t.Fatal("a peer that has caught up no longer holds its sender")
+	}
+	o.giveUp(before)
+	if sender.holds != 1 {
+		t.Fatal("the limit of an earlier hold ended this one")
 	}
 }
 

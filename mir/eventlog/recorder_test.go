@@ -223,3 +223,24 @@ func TestARunInRealTimeIsReplayed(t *testing.T) {
 		t.Errorf("the replay ends with %d, the original with %d", copied.sum, original.sum)
 	}
 }
+
+// How many bytes a node counts for an event is not part of it: a replay does not
+// have that.
+func TestASizeLeavesNoTraceInARecording(t *testing.T) {
+	i := newIDs()
+	record := func(fire mir.Event) string {
+		out := &bytes.Buffer{}
+		recorder := newRecorder(t, eventlog.Config{
+			Out: out, Header: eventlog.NewHeader(&i.names), Codec: codec{}, Clock: func() time.Duration { return 0 },
+		})
+		recorder.Node(0).Intercept(mir.Event{To: i.timer, Body: mir.SetTimer{Fire: fire}}, true)
+		if err := recorder.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	fire := mir.Event{To: i.app, Body: token{value: 1}}
+	if record(fire) != record(fire.Sized(1000)) {
+		t.Error("the same event in two sizes gives two recordings")
+	}
+}

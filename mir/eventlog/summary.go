@@ -52,7 +52,10 @@ func indirect(v reflect.Value) reflect.Value {
 	return v
 }
 
-var durationType = reflect.TypeFor[time.Duration]()
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	eventType    = reflect.TypeFor[mir.Event]()
+)
 
 func (s *summary) value(v reflect.Value, depth int) {
 	if s.done() {
@@ -108,10 +111,14 @@ func (s *summary) fields(v reflect.Value, depth int) {
 	}
 	s.text("{")
 	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if v.Type() == eventType && !field.IsExported() {
+			continue // Bookkeeping of the node, not of the event.
+		}
 		if i > 0 {
 			s.text(" ")
 		}
-		s.text(v.Type().Field(i).Name)
+		s.text(field.Name)
 		s.text(":")
 		s.value(v.Field(i), depth+1)
 		if s.done() {
