@@ -1,26 +1,37 @@
 // Package simtest runs whole Trantor systems under package sim, with faults
 // drawn from a seed, and checks after every step what must never be broken.
 //
-// A [Scenario] says everything about a run: replicas, settings, network,
-// partitions, crashes, Byzantine replicas and transactions. [Draw] makes one of
-// a seed, [Run] runs it, and a [Checker] watches. The invariants (the list of
-// the design, as far as one process life can show them):
+// A [Scenario] says everything about a run: replicas, their votes, settings,
+// network, disks, partitions, crashes, Byzantine replicas and transactions.
+// [Draw] makes one of a seed, [Run] runs it, and a [Checker] watches. Its
+// invariants, each a type of its own:
 //
-//   - agreement: no two correct replicas decide, order, execute or snapshot
-//     differently at one position of the log;
-//   - no gaps in the log, and no transaction delivered twice;
-//   - validity: what is delivered was submitted, payload and all;
-//   - a stable checkpoint is signed by a true quorum, and one epoch has one;
-//   - no correct replica signs two prepares for one slot and view;
+//   - agreement: no two correct replicas decide or order differently at one
+//     position of the log, and none leaves a gap;
+//   - decisions: what is decided was committed by a quorum in one view, or is what
+//     others of weight more than f decided;
+//   - execution: one sequence, no transaction in it twice, and only what was
+//     submitted, payload and all;
+//   - votes: a correct replica never contradicts what it signed or acknowledged,
+//     restarts included;
+//   - holders: of each batch in an accepted proposal some correct replica has it,
+//     or its number is used up;
+//   - finality: a stable checkpoint carries the state that correct replicas
+//     computed and the signatures of a true quorum of that epoch's members;
+//   - restoring: a snapshot that is installed is such a state;
+//   - bounds: what replicas hold stays within their settings;
 //   - liveness: once partitions have healed and the network is timely, all that
-//     a correct replica accepted is delivered at every correct replica.
+//     a correct replica accepted and all that clients insist on is delivered at
+//     every correct replica, whatever Byzantine ones go on doing.
 //
 // The one opinion it holds: a failure names one command that replays it,
 //
 //	go test ./trantor/simtest -run TestSweep -seed=N
 //
-// What it does not do: messages are held and repeated but never lost, and
-// crashed replicas stay down, since ordering sends nothing twice and nothing is
-// durable yet. A Byzantine replica equivocates as a leader and withholds votes;
-// it does not forge.
+// A Byzantine replica is an honest twin whose messages its behaviours change,
+// withhold and add to (the act_ files, one for each family). It signs whatever it
+// likes as itself, and cannot sign for others.
+//
+// What it does not do: it knows no real time, disks do not rot, and a Byzantine
+// replica does not invent transactions, since a replica vouches for its clients.
 package simtest

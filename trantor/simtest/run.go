@@ -2,12 +2,10 @@ package simtest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/mir/sim"
-	"github.com/perfgate/perfgate/trantor/app"
-	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
@@ -19,16 +17,6 @@ const (
 	graceMax  = 10 * time.Minute // Virtual time after the faults.
 	afterwork = 5 * time.Second  // Virtual time that is watched after the last delivery.
 )
-
-// Result is what a run did.
-type Result struct {
-	Steps       uint64
-	Deliveries  uint64 // Compared by the checker.
-	ViewChanges uint64
-	Requeued    uint64      // Proposals that lost their slot to the empty one.
-	Epochs      types.Epoch // That the furthest replica ended.
-	TraceHash   uint64
-}
 
 // Run runs a scenario to the end of its load and faults, then until everything
 // is delivered that must be, and then a little longer. The error names what was
@@ -45,54 +33,67 @@ func Run(s Scenario) (Result, error) {
 // world is a system under simulation.
 type world struct {
 	scenario Scenario
+	members  quorum.Membership // At first.
 	sim      *sim.Sim
 	checker  *Checker
-	replicas []*replica.Replica
+	hosts    []*host
+	villains []*villain
+	clients  *clients
+	watchers []func(sim.Step) // What else looks at every step.
+	fault    error            // Why the run cannot go on, if the experiment itself says so.
 }
 
 func newWorld(s Scenario) (*world, error) {
-	truth := quorum.Equal(s.N)
-	var crashing []types.NodeID
-	for _, c := range s.Crashes {
-		crashing = append(crashing, c.Node)
+	members, err := s.Genesis.Quorums()
+	if err != nil {
+		return nil, err
 	}
-	w := &world{scenario: s}
-	w.checker = NewChecker(truth, crypto.NewSimulated(s.Seed, 0, s.N), s.Byzantine, crashing)
-	w.scenario.Network.Filter = newByzantine(s).filter
-	var err error
+	w := &world{scenario: s, members: members}
+	w.checker = NewChecker(s)
+	w.clients = newClients(w)
+	w.scenario.Network.Filter = w.filter
 	w.sim, err = sim.New(sim.Config{
-		Seed: s.Seed, Codec: replica.NewCodec(), Network: w.scenario.Network, OnStep: w.checker.Observe, StepsMax: stepsMax,
+		Seed: s.Seed, Codec: replica.NewCodec(), Network: w.scenario.Network, OnStep: w.observe, StepsMax: stepsMax,
 	})
 	if err != nil {
 		return nil, err
 	}
-	for id := range types.NodeID(s.N) {
-		genesis := types.EqualConfiguration(s.N)
-		if s.Genesis != nil {
-			genesis = s.Genesis(id)
-		}
-		if err := w.addReplica(id, genesis); err != nil {
+	for id := range types.NodeID(s.N()) {
+		if err := w.addHost(id); err != nil {
 			return nil, err
 		}
+	}
+	w.checker.look = func(id types.NodeID) *replica.Replica { return w.hosts[id].replica }
+	for _, v := range s.Byzantine {
+		w.villains = append(w.villains, newVillain(w, v))
 	}
 	return w, w.schedule()
 }
 
-func (w *world) addReplica(id types.NodeID, genesis types.Configuration) error {
-	r, err := replica.New(replica.Config{
-		Node: id, Genesis: genesis, Crypto: crypto.NewSimulated(w.scenario.Seed, id, w.scenario.N),
-		App: &app.Chain{}, Params: w.scenario.Params,
-		Results: mir.ModuleFunc(func(mir.Event, *mir.Out) {}), // The checker sees what comes here.
-	})
-	if err != nil {
+// observe is the simulation's OnStep.
+func (w *world) observe(s sim.Step) error {
+	if w.fault != nil {
+		return w.fault
+	}
+	if err := w.checker.Observe(s); err != nil {
 		return err
 	}
-	w.replicas = append(w.replicas, r)
-	if _, err = w.sim.AddNode(sim.NodeConfig{Names: r.Names, Modules: r.Modules, Net: r.IDs.Net, Timer: r.IDs.Timer}); err != nil {
-		return err
+	w.clients.observe(s)
+	for _, watch := range w.watchers {
+		watch(s)
 	}
-	w.sim.Inject(id, r.Boot()...)
 	return nil
+}
+
+// filter is the simulation's Filter: what becomes of a message of a Byzantine
+// replica.
+func (w *world) filter(p sim.Packet) sim.Fate {
+	for _, v := range w.villains {
+		if v.id == p.From {
+			return v.fate(p)
+		}
+	}
+	return sim.Fate{}
 }
 
 // schedule plans the faults and the load.
@@ -102,45 +103,54 @@ func (w *world) schedule() error {
 			return err
 		}
 	}
+	for _, b := range w.scenario.Blackouts {
+		dark := w.scenario.Network
+		dark.LossRate = 1
+		w.sim.At(b.Start, func() { w.setNetwork(dark) })
+		w.sim.At(b.End, func() { w.setNetwork(w.scenario.Network) })
+	}
 	for _, c := range w.scenario.Crashes {
-		w.sim.At(c.At, func() { w.sim.Crash(c.Node) })
+		if c.Write == 0 {
+			w.sim.At(c.At, func() { w.crash(c) })
+		}
 	}
 	for _, sub := range w.scenario.Txs {
-		w.sim.At(sub.At, func() {
-			for _, id := range sub.Nodes {
-				w.sim.Inject(id, mir.Event{To: w.replicas[id].IDs.Mempool, Body: types.Submit{Tx: sub.Tx}})
-			}
-		})
+		w.sim.At(sub.At, func() { w.clients.submit(sub) })
+	}
+	for _, v := range w.villains {
+		v.begin()
 	}
 	return nil
+}
+
+// setNetwork fails the run where the network is none.
+func (w *world) setNetwork(n sim.Network) {
+	if err := w.sim.SetNetwork(n); err != nil {
+		w.fault = err
+	}
 }
 
 func (w *world) run() error {
 	if err := w.sim.Run(w.scenario.FaultsEnd); err != nil {
 		return err
 	}
-	calm := sim.Network{Latency: sim.Uniform(time.Millisecond, 5*time.Millisecond), Filter: w.scenario.Network.Filter}
-	if err := w.sim.SetNetwork(calm); err != nil {
-		return err
-	}
-	done := func() bool { return w.checker.Missing() == 0 || w.sim.Now() > w.scenario.FaultsEnd+graceMax }
+	w.setNetwork(sim.Network{Latency: sim.Uniform(time.Millisecond, 5*time.Millisecond), Filter: w.filter})
+	late := func() bool { return w.sim.Now() > w.scenario.FaultsEnd+graceMax }
+	done := func() bool { return w.checker.Missing() == 0 && w.allUp() || late() }
 	err := w.sim.RunUntil(done, stepsMax)
-	if err == nil && w.checker.Missing() > 0 {
+	if err == nil && late() {
 		err = fmt.Errorf("%v passed since the last fault", graceMax)
 	}
 	if err != nil {
 		return fmt.Errorf("%d deliveries are missing: %w", w.checker.Missing(), err)
 	}
-	return w.sim.Run(w.sim.Now() + afterwork)
+	if err := w.sim.Run(w.sim.Now() + afterwork); err != nil {
+		return err
+	}
+	return w.checker.Finish()
 }
 
-func (w *world) result() Result {
-	r := Result{Steps: w.sim.Steps(), Deliveries: w.checker.Checked(), TraceHash: w.sim.TraceHash()}
-	for _, node := range w.replicas {
-		stats := node.Stats()
-		r.ViewChanges += stats.PBFT.ViewChanges
-		r.Requeued += stats.Ordering.Requeued
-		r.Epochs = max(r.Epochs, stats.Epoch)
-	}
-	return r
+// allUp tells whether every replica is up that is to be.
+func (w *world) allUp() bool {
+	return !slices.ContainsFunc(w.hosts, func(h *host) bool { return h.down && !h.gone })
 }

@@ -1,142 +1,101 @@
 package simtest
 
 import (
-	"math/rand/v2"
-	"slices"
+	"fmt"
 	"time"
 
+	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/mir/sim"
-	"github.com/perfgate/perfgate/trantor/quorum"
+	"github.com/perfgate/perfgate/trantor/app"
+	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
 // Scenario is everything that decides a run.
 type Scenario struct {
-	Seed   uint64
-	N      int
-	Params replica.Params
+	Seed    uint64
+	Genesis types.Configuration // Who the replicas are at first.
+	Params  replica.Params
+	Durable bool // Replicas have disks, so that crashed ones come back.
 
-	Network    sim.Network // Until FaultsEnd. Its Filter is set by Run.
+	Disk       time.Duration // How long a group commit takes.
+	Network    sim.Network   // Until FaultsEnd. Its Filter is set by Run.
+	Blackouts  []Blackout
 	Partitions []sim.Partition
 	Crashes    []Crash
-	Byzantine  []types.NodeID
+	Byzantine  []Villain
 	Txs        []Submission
 	FaultsEnd  time.Duration // Then every partition has healed and messages are timely.
 
-	// Genesis is what a replica believes the replicas to be. Nil means the
-	// truth, N replicas of weight 1; anything else is a broken system.
+	App   func(types.NodeID) app.Application // Nil means a hash chain.
+	Seams Seams
+}
+
+// Seams are where a test breaks a system on purpose. What is nil is as it
+// should be.
+type Seams struct {
+	// Genesis is what a replica believes the replicas to be.
 	Genesis func(types.NodeID) types.Configuration
+	// Crypto wraps the identity of a replica.
+	Crypto func(types.NodeID, crypto.Crypto) crypto.Crypto
+	// Wrap wraps each module of a replica, the store included.
+	Wrap func(types.NodeID, replica.IDs, mir.Registration) mir.Module
 }
 
-// Crash stops a replica for good.
+// String says what a failure wants to know first.
+func (s Scenario) String() string {
+	var weights []uint64
+	for _, m := range s.Genesis.Members {
+		weights = append(weights, m.Weight)
+	}
+	return fmt.Sprintf("weights %v, epochs of %d slots, durable %v, %d transactions, faults end at %v\ncrashes %+v\nByzantine %+v\npartitions %+v\nblackouts %+v\nloss %.3f",
+		weights, s.Params.EpochLength, s.Durable, len(s.Txs), s.FaultsEnd, s.Crashes, s.Byzantine, s.Partitions, s.Blackouts, s.Network.LossRate)
+}
+
+// N is the number of replicas, those included that are not yet members.
+func (s Scenario) N() int { return len(s.Genesis.Members) }
+
+// Blackout is a time in which every message is lost.
+type Blackout struct{ Start, End time.Duration }
+
+// Crash stops a replica: at a time, or where Write is not zero around its Write-th
+// durable write. It comes back after Down, from what its disk holds; Forever is
+// never.
 type Crash struct {
-	Node types.NodeID
-	At   time.Duration
-}
-
-// Submission is a transaction given to some replicas at once.
-type Submission struct {
+	Node  types.NodeID
 	At    time.Duration
-	Nodes []types.NodeID
-	Tx    types.Tx
+	Write uint64
+	// AfterThen says that the crash comes when what the write released is out,
+	// and not between the write and that.
+	AfterThen bool
+	Down      time.Duration
 }
 
-// Limits of what Draw draws.
-const (
-	loadEnd      = 2 * time.Second // Submissions and crashes come before.
-	clients      = 4
-	txsMost      = 80
-	latencyMost  = 150 * time.Millisecond // Against view timeouts from 100 ms on.
-	partitionMax = time.Second
-)
+// Forever is how long a crash lasts that is for good.
+const Forever = sim.Forever
 
-// Draw makes a scenario of a seed.
-func Draw(seed uint64) Scenario {
-	rng := rand.New(rand.NewPCG(seed, 0x73696d74657374))
-	s := Scenario{Seed: seed, N: []int{1, 4, 7}[rng.IntN(3)]}
-	s.drawParams(rng)
-	s.Network = sim.Network{
-		Latency:       sim.Uniform(time.Millisecond, time.Millisecond+upTo(rng, latencyMost)),
-		DuplicateRate: 0.2 * rng.Float64(),
-	}
-	s.FaultsEnd = loadEnd
-	for range rng.IntN(3) {
-		s.drawPartition(rng)
-	}
-	s.drawFaulty(rng)
-	s.drawLoad(rng)
-	return s
+// Villain is a Byzantine replica and the names of what it does.
+type Villain struct {
+	Node types.NodeID
+	Acts []string
 }
 
-func upTo(rng *rand.Rand, most time.Duration) time.Duration {
-	return time.Duration(rng.Int64N(int64(most) + 1))
+// Submission is a transaction given to some replicas at once, and every
+// RetryEvery again to the ones after them until weight enough has delivered it.
+// Zero gives it once.
+type Submission struct {
+	At         time.Duration
+	Nodes      []types.NodeID
+	Tx         types.Tx
+	RetryEvery time.Duration
 }
 
-// drawParams keeps epochs short, so that a run sees many, and all limits low
-// except EarlyMessageMax: a message that it drops would not come again.
-func (s *Scenario) drawParams(rng *rand.Rand) {
-	p := replica.DefaultParams(s.N)
-	p.EpochLength = s.N * (1 + rng.IntN(4))
-	p.EpochsAheadMax = 1 + rng.IntN(3)
-	p.CertsPerSlotMax = 1 + rng.IntN(3)
-	p.OwnInFlightMax = 1 + rng.IntN(3)
-	p.BatchTxsMax = 1 + rng.IntN(4)
-	p.CloseWhenIdle = rng.IntN(2) == 0
-	p.ViewTimeout = 100*time.Millisecond + upTo(rng, 400*time.Millisecond)
-	p.RetryAfter = 100*time.Millisecond + upTo(rng, 400*time.Millisecond)
-	p.EarlyMessageMax = 1 << 16
-	p.KeepEpochs = 1
-	s.Params = p
-}
-
-// drawPartition holds messages between two sides for a while.
-func (s *Scenario) drawPartition(rng *rand.Rand) {
-	p := sim.Partition{Start: upTo(rng, loadEnd), Mode: sim.Hold}
-	p.Heal = p.Start + time.Millisecond + upTo(rng, partitionMax)
-	for id := range types.NodeID(s.N) {
-		if rng.IntN(2) == 0 {
-			p.Side = append(p.Side, id)
-		}
+// villains are the Byzantine replicas.
+func (s Scenario) villains() []types.NodeID {
+	var ids []types.NodeID
+	for _, v := range s.Byzantine {
+		ids = append(ids, v.Node)
 	}
-	s.Partitions = append(s.Partitions, p)
-	s.FaultsEnd = max(s.FaultsEnd, p.Heal)
-}
-
-// drawFaulty makes up to f replicas faulty, each of them Byzantine or crashing.
-// A Byzantine replica and a partition together may leave a correct replica
-// further behind what the others have collected than KeepEpochs helps, and only
-// state transfer would: nothing is collected in such runs.
-func (s *Scenario) drawFaulty(rng *rand.Rand) {
-	f := int(quorum.Equal(s.N).FaultyMax())
-	for _, id := range rng.Perm(s.N)[:rng.IntN(f+1)] {
-		if rng.IntN(2) == 0 {
-			s.Byzantine = append(s.Byzantine, types.NodeID(id))
-		} else {
-			s.Crashes = append(s.Crashes, Crash{Node: types.NodeID(id), At: upTo(rng, loadEnd)})
-		}
-	}
-	slices.Sort(s.Byzantine)
-	if len(s.Byzantine) > 0 && len(s.Partitions) > 0 {
-		s.Params.KeepEpochs = 1000
-	}
-}
-
-// drawLoad gives each client its numbers in a random order, so that windows are
-// used, and some transactions to several replicas.
-func (s *Scenario) drawLoad(rng *rand.Rand) {
-	for no := range 1 + rng.IntN(txsMost) {
-		tx := types.Tx{
-			TxID:    types.TxID{Client: types.ClientID(no % clients), No: types.TxNo(no / clients)},
-			Payload: make([]byte, rng.IntN(64)),
-		}
-		for i := range tx.Payload {
-			tx.Payload[i] = byte(rng.Uint32())
-		}
-		sub := Submission{At: upTo(rng, loadEnd), Tx: tx}
-		for _, id := range rng.Perm(s.N)[:1+rng.IntN(min(2, s.N))] {
-			sub.Nodes = append(sub.Nodes, types.NodeID(id))
-		}
-		s.Txs = append(s.Txs, sub)
-	}
+	return ids
 }

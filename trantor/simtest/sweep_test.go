@@ -3,6 +3,7 @@ package simtest
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -13,36 +14,16 @@ import (
 
 var (
 	oneSeed = flag.Int64("seed", -1, "run this seed of the sweep only")
-	seeds   = flag.Uint64("seeds", 240, "how many seeds the sweep runs")
+	seeds   = flag.Uint64("seeds", 300, "how many seeds the sweep runs")
 )
-
-// totals sums up a sweep.
-type totals struct {
-	mu sync.Mutex
-	Result
-	seeds, crashes, byzantine, partitions int
-}
-
-func (t *totals) add(s Scenario, r Result) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.seeds++
-	t.crashes += len(s.Crashes)
-	t.byzantine += len(s.Byzantine)
-	t.partitions += len(s.Partitions)
-	t.Steps += r.Steps
-	t.Deliveries += r.Deliveries
-	t.ViewChanges += r.ViewChanges
-	t.Requeued += r.Requeued
-	t.Epochs += r.Epochs
-}
 
 func TestSweep(t *testing.T) {
 	first, last := uint64(0), *seeds
 	if *oneSeed >= 0 {
 		first, last = uint64(*oneSeed), uint64(*oneSeed)+1
 	}
-	var sum totals
+	var mu sync.Mutex
+	var sum Totals
 	t.Run("seeds", func(t *testing.T) {
 		for seed := first; seed < last; seed++ {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -50,22 +31,43 @@ func TestSweep(t *testing.T) {
 				s := Draw(seed)
 				r, err := Run(s)
 				if err != nil {
-					t.Fatalf("%v\n%s\nreplay: go test ./trantor/simtest -run TestSweep -seed=%d", err, describe(s), seed)
+					t.Fatalf("%v\n%s\nreplay: go test ./trantor/simtest -run TestSweep -seed=%d", err, s, seed)
 				}
-				sum.add(s, r)
+				mu.Lock()
+				defer mu.Unlock()
+				sum.Add(s, r)
 			})
 		}
 	})
-	t.Logf("%d seeds: %d steps, %d deliveries checked, %d view changes, %d proposals requeued, %d epochs; %d crashes, %d Byzantine replicas, %d partitions",
-		sum.seeds, sum.Steps, sum.Deliveries, sum.ViewChanges, sum.Requeued, sum.Epochs, sum.crashes, sum.byzantine, sum.partitions)
-	if *oneSeed < 0 && (sum.Deliveries == 0 || sum.ViewChanges == 0 || sum.Requeued == 0 || sum.crashes == 0 || sum.byzantine == 0) {
-		t.Error("the sweep shows nothing: some fault or effect never occurred")
+	t.Logf("%s", &sum)
+	if *oneSeed < 0 && !t.Failed() {
+		for what, n := range sum.shown() {
+			if n == 0 {
+				t.Errorf("the sweep shows nothing about %s: it never occurred", what)
+			}
+		}
 	}
 }
 
-func describe(s Scenario) string {
-	return fmt.Sprintf("n=%d, epochs of %d slots, %d transactions, faults end at %v, crashes %v, Byzantine %v, partitions %+v",
-		s.N, s.Params.EpochLength, len(s.Txs), s.FaultsEnd, s.Crashes, s.Byzantine, s.Partitions)
+// shown is what a sweep must have seen to mean anything.
+func (t *Totals) shown() map[string]uint64 {
+	all := map[string]uint64{
+		"deliveries": t.Deliveries, "view changes": t.ViewChanges, "requeued proposals": t.Requeued,
+		"crashes": uint64(t.Crashes), "partitions": uint64(t.Partitions), "client retries": t.Retries,
+	}
+	if resendLanded {
+		all["losses"], all["blackouts"] = t.Network.Lost, uint64(t.Blackouts)
+	}
+	if recoverLanded {
+		all["restarts"] = t.Restarts
+	}
+	if transferLanded {
+		all["state transfers"] = t.Transfers
+	}
+	for _, act := range repertoire {
+		all[act.name] = uint64(t.Acts[act.name])
+	}
+	return all
 }
 
 // Exactness: the seed alone decides a run.
@@ -90,12 +92,9 @@ func TestSameSeedSameRun(t *testing.T) {
 	}
 }
 
-// Design: a wholly idle cluster sends nothing.
+// Design: a wholly idle cluster sends nothing but heartbeats.
 func TestIdleSystemSendsNothing(t *testing.T) {
-	s := Scenario{Seed: 1, N: 4, FaultsEnd: time.Second}
-	s.Params = Draw(1).Params
-	s.Params.EpochLength = 16
-	s.Network = sim.Network{Latency: sim.Fixed(time.Millisecond)}
+	s := calm(4)
 	s.Txs = []Submission{{At: 0, Nodes: []types.NodeID{2}, Tx: types.Tx{TxID: types.TxID{Client: 1}}}}
 	w, err := newWorld(s)
 	if err != nil {
@@ -110,5 +109,40 @@ func TestIdleSystemSendsNothing(t *testing.T) {
 	}
 	if after := w.sim.Total(); after != before || before.MessagesSent == 0 {
 		t.Errorf("counters went from %+v to %+v in an idle hour", before, after)
+	}
+}
+
+// calm is n equal replicas without any fault or load.
+func calm(n int) Scenario {
+	s := Draw(1)
+	s = Scenario{Seed: 1, Genesis: types.EqualConfiguration(n), Params: s.Params, FaultsEnd: time.Second}
+	s.Params.EpochLength = 4 * n
+	s.Params.ClientWindow, s.Params.BatchWindow = 256, 64
+	s.Network = sim.Network{Latency: sim.Fixed(time.Millisecond)}
+	return s
+}
+
+// A seed means the same scenario as long as Draw does not change.
+func TestDrawnFaultsStayWithinTheirBudget(t *testing.T) {
+	for seed := range uint64(500) {
+		s := Draw(seed)
+		members := must(s.Genesis.Quorums())
+		var weight uint64
+		for _, id := range s.villains() {
+			weight += members.Weight(id)
+		}
+		gone := map[types.NodeID]bool{}
+		for _, c := range s.Crashes {
+			if c.Down == Forever && !gone[c.Node] {
+				gone[c.Node] = true
+				weight += members.Weight(c.Node)
+			}
+			if slices.Contains(s.villains(), c.Node) {
+				t.Errorf("seed %d: replica %d is Byzantine and crashes", seed, c.Node)
+			}
+		}
+		if weight > members.FaultyMax() {
+			t.Errorf("seed %d: faulty weight %d, at most %d", seed, weight, members.FaultyMax())
+		}
 	}
 }

@@ -1,0 +1,91 @@
+package simtest
+
+import (
+	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/mir/sim"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+// clients give transactions to replicas and take an answer for one when replicas
+// of weight more than f gave it.
+type clients struct {
+	world    *world
+	open     map[types.TxID]*request
+	answered uint64
+	retries  uint64
+}
+
+// request is a transaction that waits for its answer.
+type request struct {
+	answers map[types.NodeID]string // The first of each replica.
+	done    func(result []byte)     // May be nil.
+}
+
+func newClients(w *world) *clients {
+	return &clients{world: w, open: map[types.TxID]*request{}}
+}
+
+// submit gives a transaction to its replicas, and again while it has to.
+func (c *clients) submit(sub Submission) { c.ask(sub, nil) }
+
+// ask is submit with something to do when the answer is there.
+func (c *clients) ask(sub Submission, done func(result []byte)) {
+	c.open[sub.Tx.TxID] = &request{answers: map[types.NodeID]string{}, done: done}
+	c.give(sub)
+}
+
+func (c *clients) give(sub Submission) {
+	for _, id := range sub.Nodes {
+		h := c.world.hosts[id]
+		c.world.sim.Inject(id, mir.Event{To: h.replica.IDs.Mempool, Body: types.Submit{Tx: sub.Tx}})
+	}
+	if sub.RetryEvery == 0 {
+		return
+	}
+	c.world.checker.Require(sub.Tx)
+	c.world.sim.At(c.world.sim.Now()+sub.RetryEvery, func() {
+		if c.open[sub.Tx.TxID] == nil {
+			return
+		}
+		c.retries++
+		next := sub
+		next.Nodes = nil
+		for _, id := range sub.Nodes {
+			next.Nodes = append(next.Nodes, (id+1)%types.NodeID(c.world.scenario.N()))
+		}
+		c.give(next)
+	})
+}
+
+// giveUp forgets a transaction: its client does not wait any longer.
+func (c *clients) giveUp(id types.TxID) { delete(c.open, id) }
+
+// observe counts answers. Those of a Byzantine replica count too: that is what
+// the weight is for.
+func (c *clients) observe(s sim.Step) {
+	e, ok := s.Event.Body.(types.Delivered)
+	if !ok {
+		return
+	}
+	r := c.open[e.Tx.TxID]
+	if r == nil {
+		return
+	}
+	if _, again := r.answers[s.Node]; !again {
+		r.answers[s.Node] = string(e.Result)
+	}
+	var weight uint64
+	for id, result := range r.answers {
+		if result == string(e.Result) {
+			weight += c.world.members.Weight(id)
+		}
+	}
+	if !c.world.members.HasCorrect(weight) {
+		return
+	}
+	delete(c.open, e.Tx.TxID)
+	c.answered++
+	if r.done != nil {
+		r.done(e.Result)
+	}
+}
