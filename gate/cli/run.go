@@ -399,6 +399,9 @@ func (s stopper) Look()                                  { s.Tracker.Look() }
 func (s stopper) Undecided(key recording.Key, channel recording.Channel) bool {
 	return s.Wants(key, channel)
 }
+func (s stopper) Regressed(key recording.Key, channel recording.Channel) bool {
+	return s.FoundSlower(key, channel)
+}
 
 // checkUnchanged voids the run when the tree is not the one that was built.
 func (r *run) checkUnchanged(ctx context.Context, result *measure.Result) error {
@@ -428,7 +431,7 @@ func (r *run) conclude(result measure.Result) error {
 	m.OutOfTime = result.OutOfTime
 	m.WallSeconds = round(time.Since(r.started).Seconds())
 	m.CPUSeconds = round(result.CPU.Seconds())
-	bundle := recording.Bundle{Manifest: *m, Samples: result.Samples}
+	bundle := recording.Bundle{Manifest: *m, Samples: result.Samples, Canary: result.Canary}
 	if err := r.compareBaseline(&bundle); err != nil {
 		return err
 	}

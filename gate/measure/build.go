@@ -223,25 +223,23 @@ func isBenchmarkName(name string) bool {
 	return rest == "" || !('a' <= rest[0] && rest[0] <= 'z')
 }
 
-// build compiles the test binary of p and hashes it.
-func (t Toolchain) build(ctx context.Context, side recording.Side, moduleDir, overlay, out string, p *pkg) error {
-	args := append([]string{"test", "-c", "-overlay", overlay, "-o", out}, BuildFlags...)
+// build compiles the test binary of the package at path.
+func (t Toolchain) build(ctx context.Context, side recording.Side, moduleDir, overlay, out, path string, flags []string) error {
+	args := append([]string{"test", "-c", "-overlay", overlay, "-o", out}, flags...)
 	// No "--": go test takes what follows it for the test binary's arguments, and
 	// builds the package in the current folder.
-	cmd := t.command(ctx, moduleDir, append(args, p.path)...)
+	cmd := t.command(ctx, moduleDir, append(args, path)...)
 	text, err := cmd.CombinedOutput()
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if bytes.Contains(text, []byte("no space left on device")) {
-			return fmt.Errorf("%w: building %s: no space left on device", ErrNoRoom, p.path)
+			return fmt.Errorf("%w: building %s: no space left on device", ErrNoRoom, path)
 		}
-		return &BuildError{Side: side, Pkg: p.path, Output: explain(trimOutput(string(text), moduleDir))}
+		return &BuildError{Side: side, Pkg: path, Output: explain(trimOutput(string(text), moduleDir))}
 	}
-	p.binary = out
-	p.binaryHash, err = hashFiles(filepath.Dir(out), []string{filepath.Base(out)})
-	return err
+	return nil
 }
 
 // explain adds what the go command cannot know to what it says.

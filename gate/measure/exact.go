@@ -138,7 +138,7 @@ func (s *session) exactOne(ctx context.Context, p *plan) error {
 // There is no sample where the benchmark is out of the run.
 func (s *session) runExact(ctx context.Context, p *plan, side recording.Side, n int) (*recording.Sample, error) {
 	for {
-		f, err := s.runAlone(ctx, side, p.path, s.leafJob(p, n, 1))
+		f, err := s.runAlone(ctx, role{side: side}, p.path, s.leafJob(p, n, 1))
 		if err != nil {
 			return nil, err
 		}

@@ -96,8 +96,8 @@ func (s *session) buildLeaves(ctx context.Context) error {
 	}
 	for i, path := range slices.Sorted(maps.Keys(s.head)) {
 		s.report(Progress{Phase: "building", Detail: path, Done: i, Planned: len(s.head)})
-		out := filepath.Join(s.Scratch, fmt.Sprintf("leaves-%d.test", i))
-		if err := s.Toolchain.build(ctx, recording.Head, s.HeadDir, overlay, out, s.head[path]); err != nil {
+		s.head[path].binary = filepath.Join(s.Scratch, fmt.Sprintf("leaves-%d.test", i))
+		if err := s.Toolchain.build(ctx, recording.Head, s.HeadDir, overlay, s.head[path].binary, path, BuildFlags); err != nil {
 			return err
 		}
 	}
@@ -106,7 +106,7 @@ func (s *session) buildLeaves(ctx context.Context) error {
 
 // runLeaves runs one benchmark function and adds what it ran to leaves.
 func (s *session) runLeaves(ctx context.Context, key recording.Key, leaves map[recording.Key]map[string]recording.Unit) error {
-	f, err := s.runAlone(ctx, recording.Head, key.Pkg, job{
+	f, err := s.runAlone(ctx, role{side: recording.Head}, key.Pkg, job{
 		pattern: s.functionPattern(key), benchtime: "1x", procs: 1, timeout: leavesLimit})
 	if err != nil {
 		return err

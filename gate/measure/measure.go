@@ -23,6 +23,11 @@ type Stopper interface {
 	Look()
 	// Undecided tells whether key still needs pairs in channel.
 	Undecided(key recording.Key, channel recording.Channel) bool
+	// Regressed tells whether some test of key was found slower in channel.
+	Regressed(key recording.Key, channel recording.Channel) bool
+	// Deviation is the pair deviation of key's tests in channel so far, the
+	// largest; 0 before there are pairs.
+	Deviation(key recording.Key, channel recording.Channel) float64
 }
 
 // Progress is what a person is told while it measures.
@@ -89,6 +94,7 @@ type Result struct {
 	Family     []recording.Test
 	Outcomes   []recording.Outcome
 	Samples    []recording.Sample
+	Canary     []recording.Sample
 	Warnings   []string
 	OutOfTime  bool
 	CPU        time.Duration
@@ -105,8 +111,11 @@ type session struct {
 	tools      map[recording.Side]Toolchain
 	workspaces map[recording.Side]bool // a go.work governs the side
 	tmp        string                  // the benchmark processes' TMPDIR
+	overlay    string                  // the go command's -overlay
 	bench      pattern
 	plans      []*plan
+	canaries   []*plan // benchmarks that base runs against itself too
+	layouts    map[layout]string
 	exact      map[recording.Key]*exactRuns
 	redefined  map[string]string
 	round      int
@@ -121,7 +130,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	s := &session{
 		Config: cfg,
 		rng:    rand.New(rand.NewPCG(cfg.Seed, 0)),
-		exact:  map[recording.Key]*exactRuns{}, tools: map[recording.Side]Toolchain{}, workspaces: map[recording.Side]bool{},
+		exact:  map[recording.Key]*exactRuns{}, layouts: map[layout]string{}, tools: map[recording.Side]Toolchain{}, workspaces: map[recording.Side]bool{},
 	}
 	s.Units = map[string]recording.Unit{}
 	var err error
@@ -164,8 +173,8 @@ func (s *session) outcome(key recording.Key, side recording.Side, kind recording
 
 // build compiles both sides before anything is measured.
 func (s *session) build(ctx context.Context) error {
-	overlay, err := s.prepare()
-	if err != nil {
+	var err error
+	if s.overlay, err = s.prepare(); err != nil {
 		return err
 	}
 	s.report(Progress{Phase: "building", Detail: "listing packages"})
@@ -190,7 +199,7 @@ func (s *session) build(ctx context.Context) error {
 	for i, path := range paths {
 		for _, side := range []recording.Side{recording.Base, recording.Head} {
 			s.report(Progress{Phase: "building", Detail: string(side) + " " + path, Done: 2 * i, Planned: 2 * len(paths)})
-			if err := s.buildOne(ctx, side, path, overlay, i); err != nil {
+			if err := s.buildOne(ctx, side, path, i); err != nil {
 				return err
 			}
 		}
@@ -309,7 +318,7 @@ func topLevel(name string) string {
 	return top
 }
 
-func (s *session) buildOne(ctx context.Context, side recording.Side, path, overlay string, i int) error {
+func (s *session) buildOne(ctx context.Context, side recording.Side, path string, i int) error {
 	pkgs, dir := s.base, s.BaseDir
 	if side == recording.Head {
 		pkgs, dir = s.head, s.HeadDir
@@ -319,8 +328,11 @@ func (s *session) buildOne(ctx context.Context, side recording.Side, path, overl
 		return nil
 	}
 	// The same name on both sides: it is part of the binary's hash.
-	out := filepath.Join(s.Scratch, string(side), fmt.Sprintf("%d.test", i))
-	err := s.tools[side].build(ctx, side, dir, overlay, out, p)
+	p.binary = filepath.Join(s.Scratch, string(side), fmt.Sprintf("%d.test", i))
+	err := s.tools[side].build(ctx, side, dir, s.overlay, p.binary, path, BuildFlags)
+	if err == nil {
+		p.binaryHash, err = hashFiles(filepath.Dir(p.binary), []string{filepath.Base(p.binary)})
+	}
 	var failed *BuildError
 	if errors.As(err, &failed) && side == recording.Base {
 		s.outcome(recording.Key{Pkg: path}, side, recording.NoBuild, failed.Output)

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,9 @@ type plan struct {
 	gone               bool                      // it failed: no more runs
 	pairs              map[recording.Channel]int // taken so far
 	voids              int                       // runs that voided themselves
+	lengthened         bool                      // the length of its runs is settled
+	confirmed          []recording.Channel       // its slowdown was tried on relinked layouts
+	canaryPairs        int                       // taken of base against itself
 }
 
 // planAll runs every benchmark function once on base, in a process of its own,
@@ -145,7 +149,7 @@ func (s *session) discover(ctx context.Context, side recording.Side, key recordi
 	var f finished
 	for voids := 0; ; voids++ {
 		var err error
-		f, err = s.runAlone(ctx, side, key.Pkg, job{pattern: pattern, benchtime: benchtime, procs: 1, cores: s.pinned(s.drawCore()), timeout: s.planLimit(), planning: true})
+		f, err = s.runAlone(ctx, role{side: side}, key.Pkg, job{pattern: pattern, benchtime: benchtime, procs: 1, cores: s.pinned(s.drawCore()), timeout: s.planLimit(), planning: true})
 		if err != nil {
 			return nil, false, err
 		}
@@ -397,15 +401,18 @@ func (s *session) side(side recording.Side, path string) *pkg {
 }
 
 // complete fills a job with what the side's package knows.
-func (s *session) complete(side recording.Side, path string, j job) job {
-	p := s.side(side, path)
+func (s *session) complete(r role, path string, j job) job {
+	p := s.side(cmp.Or(r.of, r.side), path)
 	j.binary, j.dir, j.tmp = p.binary, p.dir, s.tmp
+	if r.binary != "" {
+		j.binary = r.binary
+	}
 	return j
 }
 
 // runAlone runs one process and waits for it.
-func (s *session) runAlone(ctx context.Context, side recording.Side, path string, j job) (finished, error) {
-	p, err := start(ctx, s.complete(side, path, j), false)
+func (s *session) runAlone(ctx context.Context, r role, path string, j job) (finished, error) {
+	p, err := start(ctx, s.complete(r, path, j), false)
 	if err != nil {
 		return finished{}, err
 	}

@@ -26,6 +26,11 @@ const (
 	// run did not do what it measures (a protocol timeout fired, say), so that
 	// the pair is repeated.
 	voidMark = "perfgate: void run: "
+	// lengthenAfter is the number of pairs from which the length of runs is
+	// judged; a pair deviation beyond longSliceDeviation asks for longSlice.
+	lengthenAfter      = 10
+	longSliceDeviation = .04
+	longSlice          = 50 * time.Millisecond
 	// roundsMax ends a channel whatever the stopper says.
 	roundsMax = 10_000
 )
@@ -106,28 +111,49 @@ func (s *session) timedAll(ctx context.Context) error {
 	if len(wall) > 0 && !early.IsZero() {
 		early = early.Add(-time.Duration(wallReserve * float64(time.Until(early))))
 	}
-	cutCoRun, err := s.rounds(ctx, recording.CoRun, coRun, early, s.coRunPair)
+	s.chooseCanaries(coRun)
+	cutCoRun, err := s.roundsAndConfirm(ctx, recording.CoRun, coRun, early)
 	if err != nil {
 		return err
 	}
-	cutWall, err := s.rounds(ctx, recording.Wall, wall, s.Deadline, s.wallPair)
+	cutWall, err := s.roundsAndConfirm(ctx, recording.Wall, wall, s.Deadline)
 	if err != nil {
 		return err
 	}
 	if cutCoRun && !cutWall {
-		cutCoRun, err = s.rounds(ctx, recording.CoRun, coRun, s.Deadline, s.coRunPair)
+		cutCoRun, err = s.roundsAndConfirm(ctx, recording.CoRun, coRun, s.Deadline)
 	}
 	s.OutOfTime = s.OutOfTime || cutCoRun || cutWall
 	return err
 }
 
-// pairFunc takes one pair; ok is false where the benchmark is gone.
-type pairFunc func(ctx context.Context, p *plan, order []recording.Side) (samples []recording.Sample, ok bool, err error)
+func (s *session) roundsAndConfirm(ctx context.Context, channel recording.Channel, plans []*plan, deadline time.Time) (cut bool, err error) {
+	cut, err = s.rounds(ctx, channel, plans, deadline)
+	if err != nil {
+		return false, err
+	}
+	return cut, s.confirm(ctx, channel, plans)
+}
+
+// role is a part in a pair: a side, played by itself or by a stand-in.
+type role struct {
+	side   recording.Side
+	of     recording.Side // whose binary and folder it uses; empty for the side's own
+	binary string         // another binary of it; empty for the one that was built first
+}
+
+// takePair takes a pair in a channel; ok is false where the benchmark is gone.
+func (s *session) takePair(ctx context.Context, channel recording.Channel, p *plan, order []role) (samples []recording.Sample, ok bool, err error) {
+	if channel == recording.Wall {
+		return s.wallPair(ctx, p, order)
+	}
+	return s.coRunPair(ctx, p, order)
+}
 
 // rounds goes over the undecided benchmarks again and again, in an order drawn
 // anew each time, until all are decided, at their cap, or cut short by the
 // deadline.
-func (s *session) rounds(ctx context.Context, channel recording.Channel, plans []*plan, deadline time.Time, take pairFunc) (cut bool, err error) {
+func (s *session) rounds(ctx context.Context, channel recording.Channel, plans []*plan, deadline time.Time) (cut bool, err error) {
 	for range roundsMax {
 		var open []*plan
 		for _, p := range plans {
@@ -151,12 +177,18 @@ func (s *session) rounds(ctx context.Context, channel recording.Channel, plans [
 					break
 				}
 				p.pairs[channel]++
-				if err := s.takePair(ctx, channel, p, p.pairs[channel], take); err != nil {
+				if err := s.judgedPair(ctx, channel, p, p.pairs[channel]); err != nil {
 					return false, err
 				}
 			}
+			s.lengthen(channel, p)
 		}
 		s.stopper.Look()
+		if channel == recording.CoRun {
+			if err := s.feedCanaries(ctx); err != nil {
+				return false, err
+			}
+		}
 	}
 	return true, nil
 }
@@ -192,14 +224,30 @@ func (p *plan) pairsPerRound(channel recording.Channel) int {
 	return int(min(max(fit, 1), roundPairsMax))
 }
 
-// takePair draws the order, takes a pair, and hands it to the stopper. A void
-// pair is repeated, within limits.
-func (s *session) takePair(ctx context.Context, channel recording.Channel, p *plan, number int, take pairFunc) error {
-	order := []recording.Side{recording.Base, recording.Head}
-	if s.rng.IntN(2) == 1 {
-		order[0], order[1] = order[1], order[0]
+// lengthen gives a benchmark whose pairs differ much longer runs, once. The test
+// stays valid: past pairs may choose how the next is run, whose coin is as fair
+// as before.
+func (s *session) lengthen(channel recording.Channel, p *plan) {
+	if channel != recording.CoRun || p.lengthened || p.pairs[channel] < lengthenAfter {
+		return
 	}
-	samples, ok, err := take(ctx, p, order)
+	p.lengthened = true
+	if s.stopper.Deviation(p.key, channel) > longSliceDeviation {
+		p.n = min(int(float64(p.n)*longSlice.Seconds()/coRunSlice.Seconds()), nMax)
+	}
+}
+
+// draw is the coin: which side of a pair starts first.
+func (s *session) draw(base, head role) []role {
+	if s.rng.IntN(2) == 1 {
+		return []role{head, base}
+	}
+	return []role{base, head}
+}
+
+// judgedPair takes a pair and hands it to the stopper.
+func (s *session) judgedPair(ctx context.Context, channel recording.Channel, p *plan, number int) error {
+	samples, ok, err := s.takePair(ctx, channel, p, s.draw(role{side: recording.Base}, role{side: recording.Head}))
 	if err != nil || !ok {
 		return err
 	}
@@ -214,14 +262,14 @@ func (s *session) takePair(ctx context.Context, channel recording.Channel, p *pl
 
 // coRunPair starts both sides on one core, lets both come to their timed part,
 // and then lets both go.
-func (s *session) coRunPair(ctx context.Context, p *plan, order []recording.Side) ([]recording.Sample, bool, error) {
+func (s *session) coRunPair(ctx context.Context, p *plan, order []role) ([]recording.Sample, bool, error) {
 	for {
 		core := s.drawCore()
 		var procs []*proc
-		for _, side := range order {
+		for _, r := range order {
 			j := s.leafJob(p, p.n, 1)
 			j.cores = s.pinned(core)
-			started, err := start(ctx, s.complete(side, p.path, j), true)
+			started, err := start(ctx, s.complete(r, p.path, j), true)
 			if err != nil {
 				for _, q := range procs {
 					killGroup(q.cmd)
@@ -260,13 +308,13 @@ func (s *session) coRunPair(ctx context.Context, p *plan, order []recording.Side
 }
 
 // wallPair runs one side after the other.
-func (s *session) wallPair(ctx context.Context, p *plan, order []recording.Side) ([]recording.Sample, bool, error) {
+func (s *session) wallPair(ctx context.Context, p *plan, order []role) ([]recording.Sample, bool, error) {
 	for {
 		var ended []finished
-		for _, side := range order {
+		for _, r := range order {
 			j := s.leafJob(p, p.wallN, len(s.Cores))
 			j.cores = nil
-			f, err := s.runAlone(ctx, side, p.path, j)
+			f, err := s.runAlone(ctx, r, p.path, j)
 			if err != nil {
 				return nil, false, err
 			}
@@ -299,12 +347,12 @@ func (s *session) repeat(p *plan, side recording.Side, reason string) bool {
 }
 
 // pairSamples reads both processes of a pair. void asks for a repetition.
-func (s *session) pairSamples(p *plan, order []recording.Side, ended []finished, procs int) (samples []recording.Sample, void bool) {
+func (s *session) pairSamples(p *plan, order []role, ended []finished, procs int) (samples []recording.Sample, void bool) {
 	for i, f := range ended {
 		if reason, ok := voided(f); ok {
-			return nil, s.repeat(p, order[i], reason)
+			return nil, s.repeat(p, order[i].side, reason)
 		}
-		sample := s.valuesOf(p, order[i], f, procs)
+		sample := s.valuesOf(p, order[i].side, f, procs)
 		if sample == nil {
 			return nil, false
 		}

@@ -68,27 +68,18 @@ func encode(b Bundle) (map[string][]byte, error) {
 	if err := checkManifest(&m); err != nil {
 		return nil, err
 	}
-	samples := slices.Clone(b.Samples)
-	Canonical(samples)
-	checkers := map[Side]*sampleChecker{Base: newSampleChecker(&m), Head: newSampleChecker(&m)}
-	for i := range samples {
-		c := checkers[samples[i].Side]
-		if c == nil {
-			return nil, fmt.Errorf("a sample of %s has side %q", samples[i].Key, samples[i].Side)
-		}
-		if err := c.check(&samples[i]); err != nil {
-			return nil, err
+	files := map[string][]byte{}
+	if err := encodeSides(files, &m, false, b.Samples); err != nil {
+		return nil, err
+	}
+	if len(b.Canary) > 0 {
+		if err := encodeSides(files, &m, true, b.Canary); err != nil {
+			return nil, fmt.Errorf("canary: %w", err)
 		}
 	}
-	files := map[string][]byte{}
 	m.Files = map[string]string{}
-	for _, side := range []Side{Base, Head} {
-		data, err := encodeSamples(&m, side, samples)
-		if err != nil {
-			return nil, err
-		}
-		files[samplesFile(side)] = data
-		m.Files[samplesFile(side)] = sum(data)
+	for name, data := range files {
+		m.Files[name] = sum(data)
 	}
 	data, err := encodeManifest(m)
 	if err != nil {
@@ -101,6 +92,34 @@ func encode(b Bundle) (map[string][]byte, error) {
 		return nil, fmt.Errorf("it would not be readable: %w", err)
 	}
 	return files, nil
+}
+
+// encodeSides adds the two files of the samples, or of the canary.
+func encodeSides(files map[string][]byte, m *Manifest, canary bool, unsorted []Sample) error {
+	samples := slices.Clone(unsorted)
+	Canonical(samples)
+	checkers := map[Side]*sampleChecker{Base: newSampleChecker(m), Head: newSampleChecker(m)}
+	for i := range samples {
+		c := checkers[samples[i].Side]
+		if c == nil {
+			return fmt.Errorf("a sample of %s has side %q", samples[i].Key, samples[i].Side)
+		}
+		if err := c.check(&samples[i]); err != nil {
+			return err
+		}
+	}
+	name := samplesFile
+	if canary {
+		name = canaryFile
+	}
+	for _, side := range []Side{Base, Head} {
+		data, err := encodeSamples(m, side, canary, samples)
+		if err != nil {
+			return err
+		}
+		files[name(side)] = data
+	}
+	return nil
 }
 
 // Read reads and verifies a bundle: a directory, or a tar of one. Its samples
@@ -170,18 +189,29 @@ func decode(files map[string][]byte) (Bundle, error) {
 	}
 	b := Bundle{Manifest: m}
 	for _, side := range []Side{Base, Head} {
-		samples, err := decodeSamples(&m, side, files[samplesFile(side)])
+		samples, err := decodeSamples(&m, side, false, files[samplesFile(side)])
 		if err != nil {
 			return Bundle{}, err
 		}
 		b.Samples = append(b.Samples, samples...)
+		if data, ok := files[canaryFile(side)]; ok {
+			samples, err := decodeSamples(&m, side, true, data)
+			if err != nil {
+				return Bundle{}, err
+			}
+			b.Canary = append(b.Canary, samples...)
+		}
 	}
 	Canonical(b.Samples)
+	Canonical(b.Canary)
 	return b, nil
 }
 
 func checkFiles(m *Manifest, files map[string][]byte) error {
 	want := []string{samplesFile(Base), samplesFile(Head)}
+	if m.Files[canaryFile(Base)] != "" {
+		want = append([]string{canaryFile(Base), canaryFile(Head)}, want...)
+	}
 	if have := slices.Sorted(maps.Keys(m.Files)); !slices.Equal(have, want) {
 		return fmt.Errorf("%s: it lists the files %q, want %q", manifestFile, have, want)
 	}

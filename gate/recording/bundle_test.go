@@ -3,6 +3,7 @@ package recording
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -54,6 +55,11 @@ func testBundle() Bundle {
 	for round := 2; round <= 4; round++ {
 		add(decodeKey, Wall, 7, round-1, round, -1, "sec/op")
 		add(submitKey, CoRun, 100, round-1, round, round%2, "cpu-sec/op", "sec/op")
+	}
+	b.Canary = slices.Clone(b.Samples[len(b.Samples)-2:])
+	add(submitKey, Layout, 100, 1, 5, 0, "cpu-sec/op")
+	for i := len(b.Samples) - 2; i < len(b.Samples); i++ {
+		b.Samples[i].Layout = 1<<63 + 7
 	}
 	return b
 }
@@ -218,6 +224,8 @@ func TestWriteRefusesWhatReadWould(t *testing.T) {
 			b.Manifest.Benchmarks[0].Key.Name = "Benchmark" + strings.Repeat("x", 70_000)
 			b.Samples[0].Key = b.Manifest.Benchmarks[0].Key
 		}, "would not be readable"},
+		{"layout elsewhere", func(b *Bundle) { b.Samples[0].Layout = 1 }, "layout seed 1 in channel exact"},
+		{"canary of a stranger", func(b *Bundle) { b.Canary[0].Key.Name = "BenchmarkOther" }, "canary: "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -251,7 +259,7 @@ func TestReadRefusesEveryDamage(t *testing.T) {
 	}
 	for name, data := range files {
 		faults(data, 5, func(what string, d []byte) {
-			copied := map[string][]byte{manifestFile: files[manifestFile], samplesFile(Base): files[samplesFile(Base)], samplesFile(Head): files[samplesFile(Head)]}
+			copied := maps.Clone(files)
 			copied[name] = d
 			_, err := decode(copied)
 			if err == nil {
@@ -268,16 +276,16 @@ func TestReadRefusesEveryDamage(t *testing.T) {
 func TestDamagedSamplesAreNeverReadAsOthersWouldBeWritten(t *testing.T) {
 	b := testBundle()
 	Canonical(b.Samples)
-	data, err := encodeSamples(&b.Manifest, Base, b.Samples)
+	data, err := encodeSamples(&b.Manifest, Base, false, b.Samples)
 	if err != nil {
 		t.Fatal(err)
 	}
 	faults(data, 1, func(what string, d []byte) {
-		samples, err := decodeSamples(&b.Manifest, Base, d)
+		samples, err := decodeSamples(&b.Manifest, Base, false, d)
 		if err != nil {
 			return
 		}
-		again, err := encodeSamples(&b.Manifest, Base, samples)
+		again, err := encodeSamples(&b.Manifest, Base, false, samples)
 		if err != nil || !bytes.Equal(again, d) {
 			t.Errorf("%s: reads as something that is written otherwise", what)
 		}
@@ -399,11 +407,11 @@ func FuzzReadSamples(f *testing.F) {
 	}
 	f.Add(files[samplesFile(Base)])
 	f.Fuzz(func(t *testing.T, data []byte) {
-		samples, err := decodeSamples(&b.Manifest, Base, data)
+		samples, err := decodeSamples(&b.Manifest, Base, false, data)
 		if err != nil {
 			return
 		}
-		again, err := encodeSamples(&b.Manifest, Base, samples)
+		again, err := encodeSamples(&b.Manifest, Base, false, samples)
 		if err != nil || !bytes.Equal(again, data) {
 			t.Fatalf("read, but written otherwise: %v", err)
 		}

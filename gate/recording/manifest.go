@@ -22,13 +22,16 @@ const (
 // Channel is a way of measuring. See docs/METHOD.md.
 type Channel string
 
-// The channels. Plan marks runs that only chose N; no verdict reads them.
+// The channels. Plan marks runs that only chose N; no verdict reads them. Layout
+// marks pairs of a test that was found slower, taken again on binaries that were
+// linked in another order: they can take the finding back and nothing else.
 const (
 	Unchanged Channel = "unchanged"
 	Exact     Channel = "exact"
 	CoRun     Channel = "corun"
 	Wall      Channel = "wall"
 	Plan      Channel = "plan"
+	Layout    Channel = "layout"
 )
 
 // Processes a side in the exact channel: ExactRuns at first, ExactConfirmRuns in
@@ -90,7 +93,10 @@ type Sample struct {
 	// second: drawn by a recorded coin.
 	Order int
 	// Core is the CPU the process was pinned to, or -1.
-	Core   int
+	Core int
+	// Layout is the linker's seed of both sides' binaries in the layout channel,
+	// and 0 elsewhere.
+	Layout uint64
 	N      int // iterations
 	Values []Value
 }
@@ -235,4 +241,7 @@ type Manifest struct {
 type Bundle struct {
 	Manifest Manifest
 	Samples  []Sample
+	// Canary are co-run pairs of the base side with itself, as if one of them were
+	// the head side: what differs here is the machine's or the tool's doing.
+	Canary []Sample
 }

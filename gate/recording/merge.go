@@ -58,8 +58,10 @@ func Merge(shards []Bundle) (Bundle, error) {
 			return Bundle{}, fmt.Errorf("shard %d of %d: %w", part.Manifest.Shard.Index, part.Manifest.Shard.Count, err)
 		}
 		merged.Samples = append(merged.Samples, part.Samples...)
+		merged.Canary = append(merged.Canary, part.Canary...)
 	}
 	Canonical(merged.Samples)
+	Canonical(merged.Canary)
 	slices.SortFunc(m.Benchmarks, func(a, b Benchmark) int { return a.Key.Compare(b.Key) })
 	slices.SortStableFunc(m.Outcomes, func(a, b Outcome) int { return a.Key.Compare(b.Key) })
 	return merged, nil

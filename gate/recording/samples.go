@@ -14,11 +14,15 @@ import (
 // samplesFile is the path of a side's samples inside a bundle.
 func samplesFile(side Side) string { return "samples/" + string(side) + ".txt" }
 
+// canaryFile is the path of a role's samples of the canary; both are of the base
+// side, so the folder keeps them out of sight of whoever compares samples/.
+func canaryFile(side Side) string { return "canary/" + string(side) + ".txt" }
+
 // sideConfig are the configuration keys that hold for all samples of a side.
 // Keys without a value are left out: benchmark format has no empty value.
-func sideConfig(m *Manifest, side Side) []benchfmt.Config {
+func sideConfig(m *Manifest, side Side, canary bool) []benchfmt.Config {
 	commit := m.Base.Commit
-	if side == Head {
+	if side == Head && !canary {
 		commit = m.Head.Commit
 	}
 	var config []benchfmt.Config
@@ -39,7 +43,7 @@ func sideConfig(m *Manifest, side Side) []benchfmt.Config {
 
 // encodeSamples writes the samples of a side, in the order given, in benchmark
 // format. It writes a configuration key again only where its value changes.
-func encodeSamples(m *Manifest, side Side, samples []Sample) ([]byte, error) {
+func encodeSamples(m *Manifest, side Side, canary bool, samples []Sample) ([]byte, error) {
 	var buf bytes.Buffer
 	w := benchfmt.NewWriter(&buf)
 	for _, unit := range slices.Sorted(maps.Keys(m.Units)) {
@@ -51,7 +55,7 @@ func encodeSamples(m *Manifest, side Side, samples []Sample) ([]byte, error) {
 			return nil, err
 		}
 	}
-	config := sideConfig(m, side)
+	config := sideConfig(m, side, canary)
 	for _, s := range samples {
 		if s.Side != side {
 			continue
@@ -85,6 +89,9 @@ func sampleResult(config []benchfmt.Config, s Sample) *benchfmt.Result {
 	set("pair", strconv.Itoa(s.Pair))
 	set("order", strconv.Itoa(s.Order))
 	set("slot", strconv.Itoa(s.Core))
+	if s.Layout != 0 {
+		set("layout-seed", strconv.FormatUint(s.Layout, 10))
+	}
 	name := strings.TrimPrefix(s.Key.Name, "Benchmark")
 	if s.Key.Procs != 1 {
 		name += "-" + strconv.Itoa(s.Key.Procs)
@@ -99,8 +106,11 @@ func sampleResult(config []benchfmt.Config, s Sample) *benchfmt.Result {
 // decodeSamples reads what encodeSamples wrote, and nothing else: a file that
 // would not be written again byte for byte is refused, naming the first line
 // that differs.
-func decodeSamples(m *Manifest, side Side, data []byte) ([]Sample, error) {
+func decodeSamples(m *Manifest, side Side, canary bool, data []byte) ([]Sample, error) {
 	name := samplesFile(side)
+	if canary {
+		name = canaryFile(side)
+	}
 	var samples []Sample
 	checker := newSampleChecker(m)
 	r := benchfmt.NewReader(bytes.NewReader(data), name)
@@ -124,7 +134,7 @@ func decodeSamples(m *Manifest, side Side, data []byte) ([]Sample, error) {
 		return nil, err
 	}
 	Canonical(samples)
-	again, err := encodeSamples(m, side, samples)
+	again, err := encodeSamples(m, side, canary, samples)
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +156,12 @@ func resultSample(side Side, rec *benchfmt.Result) (Sample, error) {
 			return Sample{}, fmt.Errorf("configuration key %s: %q is no whole number", i.key, rec.GetConfig(i.key))
 		}
 		*i.dst = n
+	}
+	if seed := rec.GetConfig("layout-seed"); seed != "" {
+		var err error
+		if s.Layout, err = strconv.ParseUint(seed, 10, 64); err != nil {
+			return Sample{}, fmt.Errorf("configuration key layout-seed: %q is no whole number", seed)
+		}
 	}
 	s.Key.Pkg = rec.GetConfig("pkg")
 	name, err := splitProcs("Benchmark"+rec.Name.String(), s.Key.Procs)

@@ -17,10 +17,10 @@ func EncodeSide(m *Manifest, side Side, samples []Sample) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return encodeSamples(m, side, samples)
+	return encodeSamples(m, side, false, samples)
 }
 
 // DecodeSide reads what EncodeSide wrote with the same manifest, and nothing else.
 func DecodeSide(m *Manifest, side Side, data []byte) ([]Sample, error) {
-	return decodeSamples(m, side, data)
+	return decodeSamples(m, side, false, data)
 }

@@ -14,7 +14,7 @@ import (
 
 // channelRank orders the channels within a round: planning comes before the
 // exact runs, and these before the timed ones.
-var channelRank = map[Channel]int{Plan: 0, Exact: 1, CoRun: 2, Wall: 3}
+var channelRank = map[Channel]int{Plan: 0, Exact: 1, CoRun: 2, Wall: 3, Layout: 4}
 
 // Canonical sorts samples into the order of every bundle that was read: by
 // round, channel (plan, exact, corun, wall), key, pair and side (base first).
@@ -113,6 +113,8 @@ func checkSample(s *Sample) error {
 		return fmt.Errorf("core %d, want at least -1", s.Core)
 	case s.N < 0:
 		return fmt.Errorf("%d iterations", s.N)
+	case (s.Layout != 0) != (s.Channel == Layout):
+		return fmt.Errorf("layout seed %d in channel %s", s.Layout, s.Channel)
 	case len(s.Values) == 0:
 		return errors.New("no values")
 	}

@@ -39,7 +39,7 @@ type Options struct {
 
 // decisionOrder is the order of counts in every headline.
 var decisionOrder = []verdict.Decision{
-	verdict.Regressed, verdict.Improved, verdict.Pass, verdict.Inconclusive, verdict.Identical, verdict.Ungated,
+	verdict.Regressed, verdict.Improved, verdict.Pass, verdict.Inconclusive, verdict.LayoutSensitive, verdict.Identical, verdict.Ungated,
 }
 
 // countWords are the decisions as they read behind a number.
@@ -48,8 +48,10 @@ var countWords = map[verdict.Decision]string{
 	verdict.Improved:     "improved",
 	verdict.Pass:         "pass",
 	verdict.Inconclusive: "inconclusive",
-	verdict.Identical:    "unchanged",
-	verdict.Ungated:      "not gated",
+
+	verdict.LayoutSensitive: "layout-sensitive",
+	verdict.Identical:       "unchanged",
+	verdict.Ungated:         "not gated",
 }
 
 // Words are the verdict on the whole suite in the words of the last line. "No
@@ -58,7 +60,7 @@ func (in Input) Words() string {
 	switch noChange := in.Verdict.Headline == verdict.SuiteNoChange; {
 	case noChange && in.Manifest.AA:
 		return "unchanged"
-	case noChange && in.Verdict.Counts[verdict.Inconclusive] > 0:
+	case noChange && in.Verdict.Counts[verdict.Inconclusive]+in.Verdict.Counts[verdict.LayoutSensitive] > 0:
 		return "no change found"
 	}
 	return string(in.Verdict.Headline)
@@ -111,7 +113,7 @@ func (in Input) notMeasured() []recording.Outcome {
 // matters: what changed, and what was asked for and could not be decided.
 func (in Input) matters(row verdict.Row) bool {
 	switch row.Decision {
-	case verdict.Regressed, verdict.Improved:
+	case verdict.Regressed, verdict.Improved, verdict.LayoutSensitive:
 		return true
 	case verdict.Inconclusive:
 		return in.Manifest.Policy.For(row.Change.Test.Key.String(), row.Change.Test.Unit).Required

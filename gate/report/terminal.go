@@ -340,7 +340,7 @@ const (
 )
 
 var decisionColor = map[verdict.Decision]string{
-	verdict.Regressed: red, verdict.Improved: green, verdict.Inconclusive: yellow,
+	verdict.Regressed: red, verdict.Improved: green, verdict.Inconclusive: yellow, verdict.LayoutSensitive: yellow,
 }
 
 var headlineColor = map[verdict.Headline]string{

@@ -31,11 +31,17 @@ func Decide(b recording.Bundle) (Verdict, error) {
 		manifest: &b.Manifest, tracker: tracker,
 		outcomes: slices.Clone(b.Manifest.Outcomes),
 	}
+	if j.layouts, err = compare.Layouts(b); err != nil {
+		return Verdict{}, err
+	}
 	v := Verdict{Counts: map[Decision]int{}}
 	for _, c := range changes {
 		v.Rows = append(v.Rows, j.row(c))
 	}
 	j.unplanned()
+	if err := j.canary(b); err != nil {
+		return Verdict{}, err
+	}
 	v.Outcomes = j.outcomes
 	slices.SortFunc(v.Rows, compareRows)
 	slices.SortStableFunc(v.Outcomes, compareOutcomes)
@@ -71,6 +77,7 @@ func replay(b recording.Bundle) (*Tracker, error) {
 type judge struct {
 	manifest *recording.Manifest
 	tracker  *Tracker
+	layouts  map[recording.Test][]compare.LayoutEffect
 	outcomes []recording.Outcome
 	// failed: a required row is undecided.
 	failed bool
@@ -140,6 +147,7 @@ func (j *judge) timed(r *Row) {
 	switch t.decision {
 	case Regressed:
 		r.Why = fmt.Sprintf("slower after %d pairs", pairs)
+		j.confirm(r)
 	case Improved:
 		r.Adjusted = t.adjBetter
 		r.Why = fmt.Sprintf("faster after %d pairs", pairs)
@@ -153,6 +161,29 @@ func (j *judge) timed(r *Row) {
 		}
 	default:
 		j.unfinished(r, t)
+	}
+}
+
+// layoutsMin is how many relinked layouts it takes to take a finding back.
+const layoutsMin = 3
+
+// confirm looks whether a slowdown stands on most layouts that the binaries were
+// relinked in. Fewer layouts than it takes leave the finding as it is.
+func (j *judge) confirm(r *Row) {
+	effects := j.layouts[r.Change.Test]
+	stands := 0
+	for _, e := range effects {
+		if e.Delta > compare.ParamsFor(r.Target).Delta0 {
+			stands++
+		}
+	}
+	switch {
+	case len(effects) == 0:
+	case len(effects) >= layoutsMin && 2*stands < len(effects):
+		r.Decision = LayoutSensitive
+		r.Why += fmt.Sprintf(", but on %d of %d relinked layouts only: where its code lies in the binary costs it, not the code", stands, len(effects))
+	default:
+		r.Why += fmt.Sprintf(", and on %d of %d relinked layouts", stands, len(effects))
 	}
 }
 
@@ -294,7 +325,7 @@ func drift(ref *recording.BaselineRef) []recording.BaselineCheck {
 }
 
 // seriousness orders rows.
-var seriousness = map[Decision]int{Regressed: 0, Inconclusive: 1, Improved: 2, Pass: 3, Identical: 4, Ungated: 5}
+var seriousness = map[Decision]int{Regressed: 0, LayoutSensitive: 1, Inconclusive: 2, Improved: 3, Pass: 4, Identical: 5, Ungated: 6}
 
 func compareRows(a, b Row) int {
 	return cmp.Or(

@@ -219,6 +219,29 @@ func (t *Tracker) Wants(key recording.Key, channel recording.Channel) bool {
 	return false
 }
 
+// FoundSlower reports whether any test of the benchmark was found slower in the
+// channel.
+func (t *Tracker) FoundSlower(key recording.Key, channel recording.Channel) bool {
+	for _, s := range t.tests {
+		if s.test.Key == key && s.test.Channel == channel && s.decision == Regressed {
+			return true
+		}
+	}
+	return false
+}
+
+// Deviation is the largest pair deviation of the benchmark's tests in the
+// channel so far.
+func (t *Tracker) Deviation(key recording.Key, channel recording.Channel) float64 {
+	most := 0.0
+	for _, s := range t.tests {
+		if s.test.Key == key && s.test.Channel == channel && len(s.d) > 0 {
+			most = max(most, compare.Deviation(s.d))
+		}
+	}
+	return most
+}
+
 // Pairs is the number of pairs that a test has taken, and Cap the number at
 // which it would end by what is known now.
 func (t *Tracker) Pairs(test recording.Test) (pairs, limit int) {

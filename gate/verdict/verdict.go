@@ -19,12 +19,14 @@ type Decision string
 
 // The decisions.
 const (
-	Regressed    Decision = "regressed"
-	Improved     Decision = "improved"
-	Pass         Decision = "pass"         // no slowdown of the size asked about
-	Inconclusive Decision = "inconclusive" // neither, at the cap or the end of the budget
-	Identical    Decision = "unchanged"    // identical binaries and inputs
-	Ungated      Decision = "ungated"      // direction unknown, or ignored by policy: shown only
+	Regressed Decision = "regressed"
+	Improved  Decision = "improved"
+	Pass      Decision = "pass" // no slowdown of the size asked about
+	// LayoutSensitive: slower as first linked, but not on most relinked layouts.
+	LayoutSensitive Decision = "layout-sensitive"
+	Inconclusive    Decision = "inconclusive" // neither, at the cap or the end of the budget
+	Identical       Decision = "unchanged"    // identical binaries and inputs
+	Ungated         Decision = "ungated"      // direction unknown, or ignored by policy: shown only
 )
 
 // Row is one benchmark and unit with its decision.
