@@ -27,7 +27,7 @@ func newFeed(application app.Application, batch []types.Tx) *feed {
 	l := &feed{data: types.EncodeBatch(batch), txs: uint64(len(batch))}
 	l.delivery = delivery.New(delivery.Config{
 		Self: self, Mempool: mempoolModule, Availability: availabilityModule, Checkpoint: checkpointModule, Results: resultsModule,
-		App: application, Replicas: 4, ClientWindow: 4096, BatchWindow: 256, ClientsMax: 1024,
+		App: application, Crypto: simulated(4)[0], Genesis: types.EqualConfiguration(4), ConfigDelay: 6, MembersMax: 4, ClientWindow: 4096, BatchWindow: 256, ClientsMax: 1024,
 		SlotsFetchingMax: 64, SlotsQueuedMax: 256,
 	})
 	l.group = newGroup([]mir.Module{l.delivery}, func(_ int, ev mir.Event) {
@@ -118,8 +118,9 @@ func BenchmarkDeliverySnapshot(b *testing.B) {
 			l.input(0, mir.Event{To: self, Body: types.EpochEnd{Epoch: epoch}})
 			epoch++
 		}
-		// Position, 4 windows of batches, clients with windows, state: a digest.
-		const least = 8 + 4 + 4*types.WindowWireBytesMin + 4 + clients*(8+types.WindowWireBytesMin) + 4 + 32
+		// Epoch, position and one configuration of 4 members, no policy, 4 windows
+		// of batches, no voters, clients with windows, state: a digest.
+		const least = 8 + 8 + 4 + (4 + 4 + 4*20) + 4 + 4 + 4*types.WindowWireBytesMin + 4 + 4 + clients*(8+types.WindowWireBytesMin) + 4 + 32
 		want(b, "bytes of snapshots", bytes, b.N*least)
 	})
 }

@@ -11,11 +11,18 @@
 //   - a transaction whose client and number were delivered before, whose number
 //     is out of the client's window, or whose client is one too many.
 //
+// The configuration is part of the replicated state, beside the application. At
+// the end of each epoch e delivery says who the members of epoch e+ConfigDelay
+// are. Transactions of types.ConfigClient are votes of members for a change;
+// those of a quorum, by the weights of the epoch in which the vote is delivered,
+// make it.
+//
 // It does not fetch and does not store batches (availability does), and it does
 // not decide when a checkpoint is stable.
 //
 // Memory: SlotsQueuedMax log positions, the batches of SlotsFetchingMax of
-// them, a window for each of ClientsMax clients, and the application.
+// them, a window for each of ClientsMax clients, at most openVotesMax votes of
+// each replica, and the application.
 package delivery
 
 import (
@@ -23,6 +30,7 @@ import (
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/app"
+	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
@@ -33,10 +41,17 @@ type Config struct {
 	Mempool      mir.ModuleID // gets types.Progress
 	Availability mir.ModuleID // gets types.NeedBatch and types.BatchUsed
 	Checkpoint   mir.ModuleID // gets types.Snapshot
+	Transfer     mir.ModuleID // gets types.Executed where it asks
 	Results      mir.ModuleID // gets types.Delivered; 0 for none
+	// Configs get types.EpochConfig and types.Restored, in this order.
+	Configs []mir.ModuleID
 
-	App      app.Application
-	Replicas int
+	App    app.Application
+	Crypto crypto.Crypto // verifies votes, and learns the keys of new members
+
+	Genesis     types.Configuration // of the epochs below ConfigDelay
+	ConfigDelay int                 // epochs from a change to the first that has it
+	MembersMax  int                 // members of any epoch
 
 	ClientWindow int // as the mempool's WindowSize
 	BatchWindow  int // as availability's WindowSize
@@ -51,8 +66,12 @@ func (c Config) Validate() error {
 	switch {
 	case c.App == nil:
 		return fmt.Errorf("delivery: App is missing")
-	case c.Replicas < 1:
-		return fmt.Errorf("delivery: Replicas is %d, want 1 or more", c.Replicas)
+	case c.Crypto == nil:
+		return fmt.Errorf("delivery: Crypto is missing")
+	case c.ConfigDelay < 1 || c.ConfigDelay > types.ConfigChangesMax:
+		return fmt.Errorf("delivery: ConfigDelay is %d, want 1 to %d", c.ConfigDelay, types.ConfigChangesMax)
+	case c.MembersMax < 1 || c.MembersMax > types.MaxReplicas:
+		return fmt.Errorf("delivery: MembersMax is %d, want 1 to %d", c.MembersMax, types.MaxReplicas)
 	case c.ClientWindow < 1 || c.ClientWindow > types.MaxWindow:
 		return fmt.Errorf("delivery: ClientWindow is %d, want 1 to %d", c.ClientWindow, types.MaxWindow)
 	case c.BatchWindow < 1 || c.BatchWindow > types.MaxWindow:
@@ -64,11 +83,18 @@ func (c Config) Validate() error {
 	case c.SlotsQueuedMax < c.SlotsFetchingMax:
 		return fmt.Errorf("delivery: SlotsQueuedMax is %d, less than SlotsFetchingMax %d", c.SlotsQueuedMax, c.SlotsFetchingMax)
 	}
+	members, err := c.Genesis.Quorums()
+	if err == nil && members.N() > c.MembersMax {
+		err = fmt.Errorf("%d members, limit MembersMax %d", members.N(), c.MembersMax)
+	}
+	if err != nil {
+		return fmt.Errorf("delivery: Genesis: %w", err)
+	}
 	return nil
 }
 
 // Stats counts what was delivered and what was dropped, by rule. All but the
-// last two are the same on every replica that delivered the same log.
+// last four are the same on every replica that delivered the same log.
 type Stats struct {
 	Txs              uint64 // transactions delivered
 	Batches          uint64 // batches delivered
@@ -77,7 +103,11 @@ type Stats struct {
 	DuplicateTxs     uint64
 	OutOfWindowTxs   uint64
 	StrangerTxs      uint64 // transactions of a client beyond ClientsMax
+	Reconfigs        uint64 // changes of the configuration
+	BadKeys          uint64 // keys of members that crypto refuses, each time they are learnt
 	SlotsMissed      uint64 // positions ignored after this replica fell behind
+	Installed        uint64 // snapshots of other replicas
+	StaleSlots       uint64 // positions that a snapshot had overtaken
 	Misaddressed     uint64 // messages from peers: none has business here
 }
 
@@ -89,7 +119,7 @@ type item struct {
 	// ended is nil for a position. For the end of an epoch it is the part of
 	// the snapshot that is a function of the log alone, taken when the end came
 	// by: positions of the next epoch may be queued behind it already.
-	ended []byte
+	ended *logState
 }
 
 // batch is one certificate's batch, on its way or here.
@@ -103,15 +133,26 @@ type batch struct {
 type Delivery struct {
 	cfg Config
 
+	// The state of the log, as far as it came by.
 	next     types.SeqNr     // position that ordering sends next
+	epoch    types.Epoch     // of next
 	creators []*types.Window // batch numbers that came by, by replica
-	clients  map[types.ClientID]*types.Window
+
+	// The state after execution. The application's is a part of it.
+	executing types.Epoch // the epochs below are executed
+	clients   map[types.ClientID]*types.Window
+	schedule  *types.Schedule     // of executing and the following epochs
+	coming    types.Configuration // with the changes that executing made so far
+	changes   int                 // in coming, of this epoch
+	voters    map[types.NodeID]*voter
+	progress  uint64
 
 	queue      []*item                   // Invariant: at most SlotsQueuedMax.
 	requested  int                       // Invariant: the batches of queue[:requested] were asked for.
 	waiting    map[types.Digest][]*batch // asked for and not here
 	proceeding bool                      // Invariant: set while a proceed is on its way.
 	behind     bool                      // the queue overflowed: positions were missed
+	missed     types.SeqNr               // with behind: the positions below came by
 
 	stats Stats
 }
@@ -121,15 +162,20 @@ func New(cfg Config) *Delivery {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
 	}
+	schedule, err := types.NewSchedule(0, cfg.ConfigDelay, cfg.Genesis)
+	if err != nil {
+		panic(err) // Validate has seen that there is none.
+	}
 	d := &Delivery{
 		cfg:      cfg,
-		creators: make([]*types.Window, cfg.Replicas),
 		clients:  map[types.ClientID]*types.Window{},
+		schedule: schedule,
+		coming:   cfg.Genesis,
+		voters:   map[types.NodeID]*voter{},
 		waiting:  map[types.Digest][]*batch{},
 	}
-	for i := range d.creators {
-		d.creators[i] = types.NewWindow(cfg.BatchWindow)
-	}
+	d.learnKeys(cfg.Genesis)
+	d.growCreators()
 	return d
 }
 
@@ -137,7 +183,7 @@ func New(cfg Config) *Delivery {
 func (d *Delivery) Stats() Stats { return d.stats }
 
 // Behind tells whether positions were missed because too many were waiting.
-// Only Restore from a later snapshot helps then.
+// Only a later snapshot helps then.
 func (d *Delivery) Behind() bool { return d.behind }
 
 // Apply implements mir.Module.
@@ -152,7 +198,11 @@ func (d *Delivery) Apply(ev mir.Event, out *mir.Out) {
 	case proceed:
 		d.proceeding = false
 		d.advance(out)
-	case types.Boot, types.InstallSnapshot:
+	case types.InstallSnapshot:
+		d.onInstall(e, out)
+	case types.AskExecuted:
+		out.Emit(d.cfg.Transfer, types.Executed{Epoch: d.executing, Progress: d.progress, Behind: d.behind})
+	case types.Boot:
 	case mir.Received:
 		d.stats.Misaddressed++
 	default:
@@ -161,7 +211,12 @@ func (d *Delivery) Apply(ev mir.Event, out *mir.Out) {
 }
 
 func (d *Delivery) onOrdered(e types.Ordered, out *mir.Out) {
+	if e.Epoch < d.epoch && e.Seq < d.next {
+		d.stats.StaleSlots++
+		return
+	}
 	if !d.room() {
+		d.missed = e.Seq + 1
 		return
 	}
 	if e.Seq != d.next {
@@ -178,8 +233,29 @@ func (d *Delivery) onOrdered(e types.Ordered, out *mir.Out) {
 }
 
 func (d *Delivery) onEpochEnd(e types.EpochEnd, out *mir.Out) {
-	if d.room() {
-		d.enqueue(&item{epoch: e.Epoch, ended: d.appendLogState(nil)}, out)
+	if e.Epoch < d.epoch {
+		d.stats.StaleSlots++
+		return
+	}
+	if !d.room() {
+		return
+	}
+	if e.Epoch != d.epoch {
+		panic(fmt.Sprintf("delivery: invariant broken: end of epoch %d, want that of %d", e.Epoch, d.epoch))
+	}
+	ended := d.logState(e.Policy)
+	d.epoch++
+	d.growCreators()
+	d.enqueue(&item{epoch: e.Epoch, ended: ended}, out)
+}
+
+// growCreators makes room for the creators of the current epoch. Ordering begins
+// no epoch whose configuration is not known; where it did, the windows follow
+// with the configuration.
+func (d *Delivery) growCreators() {
+	config, ok := d.schedule.At(d.epoch)
+	for ok && len(d.creators) < config.Members.Slots() {
+		d.creators = append(d.creators, types.NewWindow(d.cfg.BatchWindow))
 	}
 }
 
@@ -245,8 +321,9 @@ func (d *Delivery) advance(out *mir.Out) {
 			return
 		}
 		if head.ended != nil {
-			out.Emit(d.cfg.Checkpoint, types.Snapshot{Epoch: head.epoch, Data: d.appendExecutedState(head.ended)})
+			d.endEpoch(head, out)
 		}
+		d.progress++
 		d.queue[0] = nil
 		d.queue = d.queue[1:]
 		d.requested--
@@ -256,6 +333,9 @@ func (d *Delivery) advance(out *mir.Out) {
 func (d *Delivery) requestAhead(out *mir.Out) {
 	for d.requested < min(len(d.queue), d.cfg.SlotsFetchingMax) {
 		for _, b := range d.queue[d.requested].batches {
+			if b.here {
+				continue // It was asked for before a snapshot overtook what came first.
+			}
 			d.waiting[b.cert.Batch] = append(d.waiting[b.cert.Batch], b)
 			out.Emit(d.cfg.Availability, types.NeedBatch{Cert: b.cert})
 		}
@@ -274,13 +354,14 @@ func (it *item) complete() bool {
 
 // deliverBatch executes a batch and lets availability know.
 func (d *Delivery) deliverBatch(it *item, b *batch, out *mir.Out) {
-	d.execute(it.seq, b.data, out)
+	d.execute(it, b.data, out)
+	d.progress++
 	out.Emit(d.cfg.Availability, types.BatchUsed{
 		Batch: b.cert.Batch, Epoch: it.epoch, Creator: b.cert.Creator, No: b.cert.No,
 	})
 }
 
-func (d *Delivery) execute(seq types.SeqNr, data []byte, out *mir.Out) {
+func (d *Delivery) execute(it *item, data []byte, out *mir.Out) {
 	txs, err := types.DecodeBatch(data)
 	if err != nil {
 		d.stats.MalformedBatches++
@@ -295,19 +376,27 @@ func (d *Delivery) execute(seq types.SeqNr, data []byte, out *mir.Out) {
 		}
 		d.stats.Txs++
 		progress.IDs = append(progress.IDs, tx.TxID)
-		result := d.cfg.App.Apply(tx)
+		result := d.apply(tx)
 		if d.cfg.Results != 0 {
-			out.Emit(d.cfg.Results, types.Delivered{Seq: seq, Tx: tx, Result: result})
+			out.Emit(d.cfg.Results, types.Delivered{Seq: it.seq, Tx: tx, Result: result})
 		}
 	}
 	out.Emit(d.cfg.Mempool, progress)
+}
+
+// apply executes a transaction, which is the application's unless it is a vote.
+func (d *Delivery) apply(tx types.Tx) []byte {
+	if tx.Client == types.ConfigClient {
+		return d.onVote(tx.Payload).Encode()
+	}
+	return d.cfg.App.Apply(tx)
 }
 
 // admit decides whether a transaction is delivered, and takes its number if so.
 func (d *Delivery) admit(id types.TxID) bool {
 	window, no := d.clients[id.Client], uint64(id.No)
 	if window == nil {
-		if len(d.clients) >= d.cfg.ClientsMax {
+		if len(d.clients) >= d.cfg.ClientsMax && id.Client != types.ConfigClient {
 			d.stats.StrangerTxs++
 			return false
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/app"
+	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
@@ -17,13 +18,15 @@ const (
 	mempool
 	availability
 	checkpoint
+	transfer
 	results
 )
 
 func config() Config {
 	return Config{
 		Self: self, Mempool: mempool, Availability: availability, Checkpoint: checkpoint, Results: results,
-		App: &app.Chain{}, Replicas: 4, ClientWindow: 8, BatchWindow: 4, ClientsMax: 3,
+		Transfer: transfer, App: &app.Chain{}, Crypto: crypto.NewSimulated(1, 0, 5),
+		Genesis: types.EqualConfiguration(4), ConfigDelay: 3, MembersMax: 5, ClientWindow: 8, BatchWindow: 4, ClientsMax: 3,
 		SlotsFetchingMax: 2, SlotsQueuedMax: 6,
 	}
 }
@@ -71,10 +74,28 @@ func (h *harness) want(want string, bodies ...mir.Body) {
 	}
 }
 
-// slot is the next position, of epoch 0.
+// slot is the next position, of the epoch in which the module is.
 func (h *harness) slot(certs ...types.Certificate) types.Ordered {
 	h.next++
-	return types.Ordered{Seq: h.next - 1, Proposal: types.Proposal{Certs: certs}}
+	return types.Ordered{Seq: h.next - 1, Epoch: h.d.epoch, Proposal: types.Proposal{Certs: certs}}
+}
+
+// end ends the epoch, of which everything must have been executed, and gives the
+// snapshot.
+func (h *harness) end() types.Snapshot {
+	h.t.Helper()
+	return h.snapshotAmong(types.EpochEnd{Epoch: h.d.epoch, Policy: []byte("policy")})
+}
+
+func (h *harness) snapshotAmong(bodies ...mir.Body) types.Snapshot {
+	h.t.Helper()
+	for _, body := range h.run(bodies...) {
+		if s, ok := body.(types.Snapshot); ok {
+			return s
+		}
+	}
+	h.t.Fatal("no snapshot")
+	return types.Snapshot{}
 }
 
 func describe(t *testing.T, body mir.Body) string {
@@ -243,22 +264,13 @@ func TestMalformedBatchIsDroppedAsAWhole(t *testing.T) {
 
 func TestSnapshotCoversItsEpochAndNothingLater(t *testing.T) {
 	a, b, c := batchOf(1, 0), batchOf(2, 5), batchOf(3, 0)
-	last := func(h *harness, bodies ...mir.Body) []byte {
-		for _, body := range h.run(bodies...) {
-			if s, ok := body.(types.Snapshot); ok {
-				return s.Data
-			}
-		}
-		t.Fatal("no snapshot")
-		return nil
-	}
 	slow := newHarness(t, config())
 	slow.want("need(0/0) need(0/1)", slow.slot(cert(0, 0, a)), slow.slot(cert(0, 1, b)),
 		types.EpochEnd{Epoch: 0}, slow.slot(cert(1, 0, c)))
 	fast := newHarness(t, config())
 	fast.feed(fast.slot(cert(0, 0, a)), arrive(a), fast.slot(cert(0, 1, b)), arrive(b))
-	slowData := last(slow, arrive(b), arrive(a), arrive(c))
-	if fastData := last(fast, types.EpochEnd{Epoch: 0}); !bytes.Equal(slowData, fastData) {
+	slowData := slow.snapshotAmong(arrive(b), arrive(a), arrive(c)).Data
+	if fastData := fast.snapshotAmong(types.EpochEnd{Epoch: 0}).Data; !bytes.Equal(slowData, fastData) {
 		t.Errorf("snapshots differ:\n%x\n%x", slowData, fastData)
 	}
 }
@@ -266,31 +278,26 @@ func TestSnapshotCoversItsEpochAndNothingLater(t *testing.T) {
 func TestSnapshotWaitsForEverythingBefore(t *testing.T) {
 	h := newHarness(t, config())
 	a := batchOf(1, 0)
-	h.want("need(0/0)", h.slot(cert(0, 0, a)), types.EpochEnd{Epoch: 7})
-	h.want("tx(1/0 at 0) progress(1/0|) used(0/0 in 0) snapshot(7)", arrive(a))
+	h.want("need(0/0)", h.slot(cert(0, 0, a)), types.EpochEnd{})
+	h.want("tx(1/0 at 0) progress(1/0|) used(0/0 in 0) snapshot(0)", arrive(a))
 }
 
 func TestRestoreContinuesWhereTheSnapshotWasTaken(t *testing.T) {
 	a, b := batchOf(1, 0, 1, 3, 2, 0), batchOf(1, 3, 1, 1, 2, 0, 2, 8)
 	old := newHarness(t, config())
 	old.feed(old.slot(cert(0, 0, a), cert(0, 2, a)), arrive(a))
-	snapshot := old.d.appendExecutedState(old.d.appendLogState(nil))
+	snapshot := old.end()
 
 	fresh := newHarness(t, config())
 	missing := batchOf(3, 0)
-	for range 7 {
-		fresh.feed(fresh.slot(cert(3, 0, missing)))
-	}
-	if !fresh.d.Behind() {
-		t.Fatal("seven positions behind a missing batch and not behind")
-	}
-	if err := fresh.d.Restore(snapshot); err != nil {
+	fresh.feed(fresh.slot(cert(3, 0, missing)))
+	if _, err := fresh.d.Restore(snapshot.Epoch, snapshot.Data); err != nil {
 		t.Fatal(err)
 	}
 	fresh.next = old.next
 	for _, h := range []*harness{old, fresh} {
 		h.want("need(0/1)", h.slot(cert(0, 0, a), cert(0, 2, b), cert(0, 1, b)))
-		h.want("tx(1/1 at 1) tx(2/8 at 1) progress(1/1,2/8|1/3,2/0) used(0/1 in 0)", arrive(b))
+		h.want("tx(1/1 at 1) tx(2/8 at 1) progress(1/1,2/8|1/3,2/0) used(0/1 in 1)", arrive(b))
 	}
 	if old.d.cfg.App.Hash() != fresh.d.cfg.App.Hash() {
 		t.Error("application states differ")
@@ -301,14 +308,20 @@ func TestRestoreRejectsAndKeepsTheState(t *testing.T) {
 	h := newHarness(t, config())
 	a := batchOf(1, 0, 2, 0)
 	h.feed(h.slot(cert(0, 0, a)), arrive(a))
-	good := h.d.appendExecutedState(h.d.appendLogState(nil))
+	good := h.end().Data
 	cfg := config()
-	cfg.App, cfg.Replicas = &app.Chain{}, 3
+	cfg.App, cfg.ConfigDelay = &app.Chain{}, 4
+	moreCreators := slices.Clone(good)
+	moreCreators[clientsAt-4-4*12-4] = 5
+	later := newHarness(t, config())
+	later.end()
 	cases := map[string][]byte{
 		"empty":                  nil,
 		"truncated":              good[:len(good)-1],
 		"left over":              append(slices.Clone(good), 0),
-		"another membership":     New(cfg).appendExecutedState(New(cfg).appendLogState(nil)),
+		"more creators than are": moreCreators,
+		"another ConfigDelay":    newHarness(t, cfg).end().Data,
+		"another epoch":          later.end().Data,
 		"no application state":   types.AppendBytes(slices.Clone(good[:len(good)-36]), nil),
 		"clients out of order":   swapClients(good),
 		"more clients than fit":  withClients(good, 4),
@@ -316,18 +329,19 @@ func TestRestoreRejectsAndKeepsTheState(t *testing.T) {
 		"fewer clients than are": withClients(good, 1),
 	}
 	for name, b := range cases {
-		if h.d.Restore(b) == nil {
+		if _, err := h.d.Restore(0, b); err == nil {
 			t.Errorf("%s: restored", name)
 		}
 	}
-	if after := h.d.appendExecutedState(h.d.appendLogState(nil)); !bytes.Equal(after, good) {
+	if after := h.d.snapshot(0, &logState{next: h.d.next, bytes: h.d.logState([]byte("policy")).bytes}); !bytes.Equal(after, good) {
 		t.Error("a failed restore changed the state")
 	}
 }
 
-// The snapshot of four empty-bitset replicas: 8 + 4 + 4*12 bytes, then the
-// client count, then 8 + 12 bytes for each client.
-const clientsAt = 8 + 4 + 4*12
+// The snapshot of four empty-bitset replicas: a header with one run of four
+// members without keys and addresses, the policy, the creators, no voters, then
+// the client count, then 8 + 12 bytes for each client.
+const clientsAt = 8 + 8 + 4 + (4 + 4 + 4*20) + (4 + 6) + (4 + 4*12) + 4
 
 func withClients(snapshot []byte, n uint32) []byte {
 	b := slices.Clone(snapshot)
@@ -346,12 +360,12 @@ func TestQueueIsBoundedAndAGapIsNeverDeliveredOver(t *testing.T) {
 	a := batchOf(1, 0)
 	h.feed(h.slot(cert(0, 0, a)))
 	for range 20 {
-		h.feed(h.slot(), types.EpochEnd{})
+		h.feed(h.slot(), types.EpochEnd{Epoch: h.d.epoch})
 	}
 	if len(h.d.queue) != 6 || !h.d.Behind() || h.d.Stats().SlotsMissed != 35 {
 		t.Errorf("%d items queued, behind %v, %d missed; want 6, true, 35", len(h.d.queue), h.d.Behind(), h.d.Stats().SlotsMissed)
 	}
-	h.want("tx(1/0 at 0) progress(1/0|) used(0/0 in 0) snapshot(0) snapshot(0)", arrive(a))
+	h.want("tx(1/0 at 0) progress(1/0|) used(0/0 in 0) snapshot(0) snapshot(1)", arrive(a))
 	h.want("", h.slot(cert(0, 1, a)))
 }
 
@@ -394,7 +408,10 @@ func TestResultsCarryWhatTheApplicationAnswers(t *testing.T) {
 func TestValidateNamesTheBadSetting(t *testing.T) {
 	for setting, spoil := range map[string]func(*Config){
 		"App":              func(c *Config) { c.App = nil },
-		"Replicas":         func(c *Config) { c.Replicas = 0 },
+		"Crypto":           func(c *Config) { c.Crypto = nil },
+		"Genesis":          func(c *Config) { c.Genesis = types.Configuration{} },
+		"ConfigDelay":      func(c *Config) { c.ConfigDelay = 0 },
+		"MembersMax":       func(c *Config) { c.MembersMax = 3 },
 		"ClientWindow":     func(c *Config) { c.ClientWindow = 0 },
 		"BatchWindow":      func(c *Config) { c.BatchWindow = types.MaxWindow + 1 },
 		"ClientsMax":       func(c *Config) { c.ClientsMax = 0 },
@@ -411,16 +428,32 @@ func TestValidateNamesTheBadSetting(t *testing.T) {
 
 func FuzzRestore(f *testing.F) {
 	d := New(config())
-	f.Add(d.appendExecutedState(d.appendLogState(nil)))
+	f.Add(d.snapshotForTest(0))
 	d.clients[3] = types.NewWindow(8)
 	d.clients[3].Add(5)
-	f.Add(d.appendExecutedState(d.appendLogState(nil)))
+	d.voters[2] = &voter{last: 9, open: []types.Member{{Node: 4, Weight: 1}}}
+	f.Add(d.snapshotForTest(0))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		cfg := config()
 		cfg.App = &app.Chain{}
 		d := New(cfg)
-		if d.Restore(b) == nil && !bytes.Equal(d.appendExecutedState(d.appendLogState(nil)), b) {
-			t.Errorf("%x restores to another state", b)
+		restored, err := d.Restore(0, b)
+		if err != nil {
+			return
+		}
+		s, _, _ := d.readSnapshot(b)
+		d.creators = s.creators // Without those that the next epoch brings.
+		if got := d.snapshot(0, &logState{next: d.next, bytes: d.logState(restored.Policy).bytes}); !bytes.Equal(got, b) {
+			t.Errorf("%x restores to another state, %x", b, got)
 		}
 	})
+}
+
+// snapshotForTest ends the epoch at once.
+func (d *Delivery) snapshotForTest(e types.Epoch) []byte {
+	config := d.schedule.Last()
+	config.Epoch = e + types.Epoch(d.cfg.ConfigDelay)
+	d.schedule.Add(config)
+	d.schedule.Forget(e + 1)
+	return d.snapshot(e, d.logState(nil))
 }

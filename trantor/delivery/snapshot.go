@@ -6,73 +6,210 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
-// A snapshot is the state after a prefix of the log:
+// A snapshot is the state after an epoch:
 //
-//	next position, number of replicas, a window of batch numbers for each,
+//	the header (types.SnapshotHeader),
+//	what ordering remembers (EpochEnd.Policy),
+//	number of replicas, a window of batch numbers for each,
+//	number of voters, for each in ascending order its ID, the number of its last
+//	vote, and the changes it voted for,
 //	number of clients, for each in ascending order its ID and its window,
 //	the application's snapshot.
 //
 // Equal states give equal bytes, so that replicas can sign its digest.
 
-// appendLogState appends what follows from the log without executing it.
-func (d *Delivery) appendLogState(dst []byte) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(d.next))
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(d.creators)))
+// PolicyBytesMax bounds what ordering may remember.
+const PolicyBytesMax = 64 << 10
+
+// voterBytesMin is a voter without open votes.
+const voterBytesMin = 4 + 8 + 4
+
+// logState is what follows from the log without executing it, at the end of an
+// epoch: the position that comes next, and what ordering remembers and the
+// windows of the creators, encoded.
+type logState struct {
+	next  types.SeqNr
+	bytes []byte
+}
+
+func (d *Delivery) logState(policy []byte) *logState {
+	if len(policy) > PolicyBytesMax {
+		panic(fmt.Sprintf("delivery: invariant broken: ordering remembers %d bytes, limit %d", len(policy), PolicyBytesMax))
+	}
+	b := types.AppendBytes(nil, policy)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(d.creators)))
 	for _, window := range d.creators {
-		dst = window.AppendWire(dst)
+		b = window.AppendWire(b)
 	}
-	return dst
+	return &logState{next: d.next, bytes: b}
 }
 
-// appendExecutedState appends what follows from executing the log.
-func (d *Delivery) appendExecutedState(dst []byte) []byte {
+// snapshot is the state after an epoch that has just been executed.
+func (d *Delivery) snapshot(e types.Epoch, ended *logState) []byte {
+	header := types.SnapshotHeader{Epoch: e, Next: ended.next}
+	for i := range d.cfg.ConfigDelay {
+		config, ok := d.schedule.At(e + 1 + types.Epoch(i))
+		if !ok {
+			panic(fmt.Sprintf("delivery: invariant broken: configuration of epoch %d is not known", e+1+types.Epoch(i)))
+		}
+		header.Configs = append(header.Configs, config)
+	}
+	b := append(header.AppendWire(nil), ended.bytes...)
+	b = d.appendVoters(b)
 	ids := slices.Sorted(maps.Keys(d.clients))
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(ids)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(ids)))
 	for _, id := range ids {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(id))
-		dst = d.clients[id].AppendWire(dst)
+		b = binary.LittleEndian.AppendUint64(b, uint64(id))
+		b = d.clients[id].AppendWire(b)
 	}
-	return types.AppendBytes(dst, d.cfg.App.Snapshot())
+	return types.AppendBytes(b, d.cfg.App.Snapshot())
 }
 
-// Restore replaces the state by that of a snapshot, forgets what is queued, and
-// expects the position after the snapshot next. After an error the state is as
-// before.
-func (d *Delivery) Restore(snapshot []byte) error {
-	r := types.NewReader(snapshot)
-	next := types.SeqNr(r.U64())
-	if n := r.Count(len(d.creators), types.WindowWireBytesMin); n != len(d.creators) {
-		r.Fail(fmt.Errorf("%d replicas, want %d", n, len(d.creators)))
+func (d *Delivery) appendVoters(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(d.voters)))
+	for _, id := range slices.Sorted(maps.Keys(d.voters)) {
+		v := d.voters[id]
+		b = binary.LittleEndian.AppendUint32(b, uint32(id))
+		b = binary.LittleEndian.AppendUint64(b, v.last)
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(v.open)))
+		for _, m := range v.open {
+			b = types.AppendMember(b, m)
+		}
 	}
-	creators := make([]*types.Window, len(d.creators))
-	for i := range creators {
-		creators[i] = types.ReadWindow(r, d.cfg.BatchWindow)
+	return b
+}
+
+// onInstall takes over the state of a checkpoint, if this replica has not come
+// that far itself.
+func (d *Delivery) onInstall(e types.InstallSnapshot, out *mir.Out) {
+	if e.Checkpoint.Epoch < d.executing {
+		return
 	}
-	clients := d.readClients(r)
-	state := r.Bytes(len(snapshot))
-	if err := r.Close(); err != nil {
-		return fmt.Errorf("delivery snapshot: %w", err)
+	restored, err := d.Restore(e.Checkpoint.Epoch, e.Data)
+	if err != nil {
+		// A quorum has signed the digest of these bytes.
+		panic(fmt.Sprintf("delivery: invariant broken: a stable snapshot is of no use: %v", err))
 	}
-	if err := d.cfg.App.Restore(state); err != nil {
-		return fmt.Errorf("delivery snapshot: %w", err)
+	d.stats.Installed++
+	for _, id := range d.cfg.Configs {
+		out.Emit(id, *restored)
 	}
-	d.next, d.creators, d.clients = next, creators, clients
-	d.queue, d.requested, d.behind = nil, 0, false
+	d.advance(out)
+}
+
+// state is a snapshot, decoded, except for the application's part.
+type state struct {
+	header   types.SnapshotHeader
+	policy   []byte
+	creators []*types.Window
+	voters   map[types.NodeID]*voter
+	clients  map[types.ClientID]*types.Window
+}
+
+// Restore replaces the state by that after an epoch and forgets what is queued
+// of the log up to there. After an error the state is as before.
+func (d *Delivery) Restore(e types.Epoch, snapshot []byte) (*types.Restored, error) {
+	s, application, err := d.readSnapshot(snapshot)
+	if err == nil && s.header.Epoch != e {
+		err = fmt.Errorf("of epoch %d, want %d", s.header.Epoch, e)
+	}
+	if err == nil {
+		err = d.cfg.App.Restore(application)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("delivery snapshot: %w", err)
+	}
+	d.become(s)
+	restored := &types.Restored{
+		Epoch: e, Next: s.header.Next, Policy: s.policy, Configs: s.header.Configs,
+		Clients: make(map[types.ClientID]*types.Window, len(s.clients)),
+	}
+	for _, w := range s.creators {
+		restored.Creators = append(restored.Creators, w.Clone())
+	}
+	for len(restored.Creators) < s.header.Configs[0].Members.Slots() {
+		restored.Creators = append(restored.Creators, types.NewWindow(d.cfg.BatchWindow))
+	}
+	for id, w := range s.clients { // maprange: each is copied on its own.
+		restored.Clients[id] = w.Clone()
+	}
+	return restored, nil
+}
+
+// become takes over a state. What ordering has sent already of later epochs
+// stays queued, and with it the state of the log; the batches that come first
+// now are asked for again.
+func (d *Delivery) become(s *state) {
+	d.executing, d.coming, d.changes = s.header.Epoch+1, s.header.Configs[len(s.header.Configs)-1].Config, 0
+	d.schedule = types.ScheduleOf(s.header.Configs)
+	d.clients, d.voters = s.clients, s.voters
+	for _, config := range s.header.Configs {
+		d.learnKeys(config.Config)
+	}
+	d.queue = slices.DeleteFunc(d.queue, func(it *item) bool { return d.behind || it.epoch < d.executing })
+	if d.epoch < d.executing || d.behind {
+		d.next, d.epoch, d.creators = s.header.Next, d.executing, s.creators
+		d.behind = d.missed > d.next
+	}
+	d.growCreators()
+	d.requested = 0
+	d.progress++
 	clear(d.waiting)
-	return nil
+}
+
+func (d *Delivery) readSnapshot(b []byte) (s *state, application []byte, err error) {
+	r := types.NewReader(b)
+	s = &state{header: types.ReadSnapshotHeader(r), policy: r.Bytes(PolicyBytesMax)}
+	if n := len(s.header.Configs); r.Err() == nil && n != d.cfg.ConfigDelay {
+		r.Fail(fmt.Errorf("%d configurations, want %d", n, d.cfg.ConfigDelay))
+	}
+	creatorsMax := 0
+	if r.Err() == nil {
+		creatorsMax = s.header.Configs[0].Members.Slots()
+	}
+	n := r.Count(creatorsMax, types.WindowWireBytesMin)
+	for range n {
+		s.creators = append(s.creators, types.ReadWindow(r, d.cfg.BatchWindow))
+	}
+	s.voters = readVoters(r)
+	s.clients = d.readClients(r)
+	application = r.Bytes(len(b))
+	return s, application, r.Close()
+}
+
+func readVoters(r *types.Reader) map[types.NodeID]*voter {
+	n := r.Count(types.MaxReplicas, voterBytesMin)
+	voters := make(map[types.NodeID]*voter, n)
+	last := types.NodeID(0)
+	for i := range n {
+		id := types.NodeID(r.U32())
+		v := &voter{last: r.U64()}
+		if i > 0 && id <= last || id >= types.MaxReplicas {
+			r.Fail(fmt.Errorf("voter %d after %d", id, last))
+		}
+		for range r.Count(openVotesMax, 1) {
+			v.open = append(v.open, types.ReadMember(r))
+		}
+		voters[id], last = v, id
+	}
+	return voters
 }
 
 func (d *Delivery) readClients(r *types.Reader) map[types.ClientID]*types.Window {
-	n := r.Count(d.cfg.ClientsMax, 8+types.WindowWireBytesMin)
+	n := r.Count(d.cfg.ClientsMax+1, 8+types.WindowWireBytesMin) // With types.ConfigClient.
 	clients := make(map[types.ClientID]*types.Window, n)
 	last := types.ClientID(0)
 	for i := range n {
 		id := types.ClientID(r.U64())
 		if i > 0 && id <= last {
 			r.Fail(fmt.Errorf("client %d after %d", id, last))
+		}
+		if i == d.cfg.ClientsMax && id != types.ConfigClient {
+			r.Fail(fmt.Errorf("more than %d clients", d.cfg.ClientsMax))
 		}
 		if r.Err() != nil {
 			return clients

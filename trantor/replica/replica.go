@@ -184,8 +184,12 @@ type configs struct {
 func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 	ids, p := r.IDs, cfg.Params
 	results, stable := ids.Results, []mir.ModuleID{ids.Ordering, ids.Availability, ids.StateTransfer, ids.Results}
+	// Ordering is the last to know: what it does then reaches modules that know too.
+	watchers := []mir.ModuleID{ids.Mempool, ids.Availability, ids.Checkpoint, ids.StateTransfer, ids.Ordering}
 	if cfg.Results == nil {
 		results, stable = 0, stable[:3]
+	} else {
+		watchers = append(watchers, ids.Results)
 	}
 	return configs{
 		mempool: mempool.Config{
@@ -207,7 +211,8 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 		},
 		delivery: delivery.Config{
 			Self: ids.Delivery, Mempool: ids.Mempool, Availability: ids.Availability, Checkpoint: ids.Checkpoint,
-			Results: results, App: cfg.App, Replicas: members.Slots(),
+			Transfer: ids.StateTransfer, Results: results, Configs: watchers, App: cfg.App, Crypto: cfg.Crypto,
+			Genesis: cfg.Genesis, ConfigDelay: p.ConfigDelay(), MembersMax: min(p.EpochLength, types.MaxReplicas),
 			ClientWindow: p.ClientWindow, BatchWindow: p.BatchWindow, ClientsMax: p.ClientsMax,
 			SlotsFetchingMax: p.SlotsFetchingMax, SlotsQueuedMax: p.SlotsQueuedMax,
 		},

@@ -18,14 +18,13 @@ type HeldSnapshot struct {
 // AskExecuted: state transfer -> delivery, which answers with Executed.
 type AskExecuted struct{}
 
-// Executed: delivery -> state transfer. All positions below Next are executed.
-// Behind says that some later ones were missed, so that the log can not be
-// executed any further.
+// Executed: delivery -> state transfer. All epochs below Epoch are executed, and
+// Progress rises with everything that is. Behind says that positions were missed,
+// so that the log can not be executed any further.
 type Executed struct {
-	Next   SeqNr
-	Epoch  Epoch  // Of Next.
-	Done   uint64 // Batches of that position that are executed.
-	Behind bool
+	Epoch    Epoch
+	Progress uint64
+	Behind   bool
 }
 
 func (PeerBehind) EventName() string   { return "ordering.PeerBehind" }

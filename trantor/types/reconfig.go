@@ -68,7 +68,7 @@ type ReconfigStatus byte
 // The statuses. Their values are part of the encoding.
 const (
 	ReconfigCounted   ReconfigStatus = 0 // More votes are needed.
-	ReconfigApplied   ReconfigStatus = 1 // The configuration has it from ReconfigResult.Epoch on.
+	ReconfigApplied   ReconfigStatus = 1 // The configuration has it from ReconfigResult.Epoch on, at the latest.
 	ReconfigMalformed ReconfigStatus = 2 // The payload is no vote.
 	ReconfigStranger  ReconfigStatus = 3 // The voter is no member, or did not sign.
 	ReconfigStale     ReconfigStatus = 4 // The voter has cast a vote with this number or a higher one.
