@@ -38,7 +38,7 @@ var (
 	golden    = "internal/golden"
 	protocol  = []string{"mir", "trantor/types", "trantor/quorum", "trantor/crypto"}
 	modules   = []string{"trantor/mempool", "trantor/availability", "trantor/ordering/iss", "trantor/ordering/pbft", "trantor/checkpoint", "trantor/statetransfer", "trantor/delivery", "trantor/app"}
-	underTest = join(protocol, modules, "mir/sim", "mir/eventlog", "mir/instrument", "trantor/net", "trantor/client", "trantor/store", "trantor/store/simdisk", "trantor/replica", "trantor/server", "trantor/cluster", "trantor/simtest", "benchsuite/workload")
+	underTest = join(protocol, modules, "mir/sim", "mir/eventlog", "mir/instrument", "trantor/net", "trantor/client", "trantor/client/wire", "trantor/store", "trantor/store/simdisk", "trantor/replica", "trantor/server", "trantor/cluster", "trantor/simtest", "benchsuite/workload")
 	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/compare", "gate/verdict", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report", "gate/suite"}
 )
 
@@ -49,7 +49,7 @@ var rules = Rules{
 		xperf:                           {"gate/compare", "gate/recording", "gate/baseline"},
 		"github.com/google/pprof":       {"gate/profdiff", "gate/bottleneck", "gate/recording"},
 		"github.com/google/go-github":   {"gate/github"},
-		"google.golang.org/grpc":        {"trantor/net", "trantor/server", "trantor/client"},
+		"google.golang.org/grpc":        {"trantor/net", "trantor/server", "trantor/client", "trantor/client/wire"},
 		"github.com/cockroachdb/pebble": {"trantor/store"},
 		"github.com/prometheus":         {"trantor/server"},
 		"net":                           {"trantor/net", "trantor/server", "trantor/client"},
@@ -112,12 +112,13 @@ var rules = Rules{
 		"trantor/checkpoint":    {Imports: protocol, Tests: []string{golden, "mir/sim"}},
 		"trantor/statetransfer": {Imports: protocol, Tests: []string{golden, "mir/sim"}},
 		"trantor/delivery":      {Imports: join(protocol, "trantor/app"), Tests: []string{golden, "mir/sim"}},
-		"trantor/net":           {Imports: join(protocol, "net", "crypto/tls", "google.golang.org/grpc")},
+		"trantor/net":           {Imports: join(protocol, "net", "crypto/tls", "google.golang.org/grpc", "golang.org/x/time"), Tests: []string{"go.uber.org/goleak"}},
 		"trantor/store":         {Imports: join(protocol, "github.com/cockroachdb/pebble")},
 		"trantor/store/simdisk": {Imports: protocol, Tests: []string{"mir/sim"}},
-		"trantor/client":        {Imports: []string{"trantor/types", "trantor/net", "mir", "crypto/tls", "net", "google.golang.org/grpc"}},
+		"trantor/client":        {Imports: []string{"trantor/types", "trantor/quorum", "trantor/mempool", "trantor/client/wire", "google.golang.org/grpc"}, Tests: []string{"go.uber.org/goleak", "net"}},
+		"trantor/client/wire":   {Imports: []string{"trantor/types", "trantor/mempool", "crypto/tls", "google.golang.org/grpc"}},
 		"trantor/replica":       {Imports: join(protocol, modules), Tests: []string{golden, "mir/sim"}},
-		"trantor/server":        {Imports: join(protocol, modules, "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "net", "net/http", "crypto/tls", "google.golang.org/grpc", "github.com/prometheus", "go.yaml.in/yaml/v3"), Tests: []string{"trantor/client", "go.uber.org/goleak"}},
+		"trantor/server":        {Imports: join(protocol, modules, "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "trantor/client/wire", "net", "net/http", "crypto/tls", "google.golang.org/grpc", "github.com/prometheus", "go.yaml.in/yaml/v3"), Tests: []string{"trantor/client", "go.uber.org/goleak"}},
 		"trantor/cluster":       {Imports: join(protocol, modules, "mir/sim", "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "trantor/client", "os/exec"), Tests: []string{golden, "go.uber.org/goleak"}},
 
 		"trantor/simtest": {Imports: join(protocol, modules, "mir/sim", "trantor/replica", "trantor/store/simdisk"), Tests: []string{golden, "github.com/anishathalye/porcupine"}},

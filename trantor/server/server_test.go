@@ -1,0 +1,47 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/perfgate/perfgate/trantor/app"
+	"github.com/perfgate/perfgate/trantor/client"
+	"github.com/perfgate/perfgate/trantor/server"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+func TestClientsGetTheResultsOfTheirTransactions(t *testing.T) {
+	for _, trustOne := range []bool{false, true} {
+		t.Run(fmt.Sprintf("trustOne=%v", trustOne), func(t *testing.T) {
+			s := start(t, server.Plan{Replicas: 4, Params: quick})
+			c := s.dial(client.Options{TrustOne: trustOne})
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			const clients, each = 8, 25
+			var wait sync.WaitGroup
+			for k := range clients {
+				wait.Go(func() {
+					for no := range each {
+						if err := put(ctx, c, types.TxID{Client: types.ClientID(k), No: types.TxNo(no)}, fmt.Sprint(k), fmt.Sprint(no)); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wait.Wait()
+			r, err := c.Submit(ctx, types.Tx{TxID: types.TxID{Client: 99}, Payload: app.Command{Op: app.Get, Key: []byte("3")}.Encode()})
+			if err != nil || string(r.Data) != "\x00"+fmt.Sprint(each-1) {
+				t.Errorf("reading a key gives %q (%v)", r.Data, err)
+			}
+			all := s.statuses(clients*each + 1)
+			for _, got := range all[1:] {
+				if got.AppHash != all[0].AppHash {
+					t.Errorf("states differ: %+v and %+v", all[0], got)
+				}
+			}
+		})
+	}
+}
