@@ -72,9 +72,13 @@ func (r *run) do(ctx context.Context) error {
 			return err
 		}
 	}
+	watch := machine.NewWatch()
 	result, err := measure.Run(ctx, r.measure)
 	if err != nil {
 		return err
+	}
+	if weather := watch.Weather().String(); weather != "" {
+		r.manifest.Machine.Notes = append(r.manifest.Machine.Notes, weather)
 	}
 	if err := r.checkUnchanged(ctx, &result); err != nil {
 		return err

@@ -1,6 +1,7 @@
 // Package machine says what machine this is: the class within which stored
-// baselines hold, the cores a benchmark may be pinned to, and the known
-// sources of noise. It measures nothing.
+// baselines hold, the cores a benchmark may be pinned to, the known sources of
+// noise, and what disturbed a session. Its one opinion is that noise is told and
+// never used: no verdict depends on what is found here.
 package machine
 
 import (
