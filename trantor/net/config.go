@@ -94,11 +94,12 @@ type Limits struct {
 // Rates: 512 MiB/s is what a 4 Gbit/s network carries. 100,000 messages a second
 // are two orders of magnitude above what a replica sends in votes.
 //
-// Memory that one peer can make a replica hold: 16 MiB undelivered, one message
-// of 32 MiB being decoded and another being read, and receiveWindow: 84 MiB.
+// Undelivered: 15 peers with 256 messages and 4 MiB each fit the 4,096 events and
+// 64 MiB of a node's input, so that none fills it for the others.
 //
-// UndeliveredMessages: 15 peers with 256 each fit the 4,096 events of a node's
-// input, so that none fills it for the others.
+// Memory that one peer can make a replica hold: 4 MiB undelivered, one message of
+// 32 MiB that passes them, one being decoded and one being read, and
+// receiveWindow: 108 MiB. A correct one stays below 20.
 //
 // HoldMax: (64 - 16) MiB in 2 s is 24 MiB/s, which a peer must take to be waited
 // for.
@@ -106,7 +107,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		MessageBytesMax:   4 * types.MaxBatchBytes,
 		MessagesPerSecond: 100_000, BytesPerSecond: 512 << 20,
-		UndeliveredMessages: 256, UndeliveredBytes: 16 << 20,
+		UndeliveredMessages: 256, UndeliveredBytes: 4 << 20,
 		BadFramesMax: 16, PenaltyMin: time.Second, PenaltyMax: time.Minute,
 		HandshakesMax: 128, HoldMax: 2 * time.Second, ConnectTimeout: 5 * time.Second,
 		BackoffMin: 50 * time.Millisecond, BackoffMax: 5 * time.Second,

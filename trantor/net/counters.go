@@ -30,6 +30,7 @@ type PeerStats struct {
 	Refused     uint64 // Of these, the handshakes in which the other side was not the peer.
 	OutboxBytes int
 	Holding     bool   // The outbox holds our clients.
+	Holds       uint64 // How often it did.
 	Dropped     uint64 // Messages given up: over the bound, or on a connection that failed.
 
 	// From the peer to here.
@@ -44,12 +45,13 @@ type traffic struct {
 	messagesSent, wireBytesSent         atomic.Uint64
 	messagesReceived, wireBytesReceived atomic.Uint64
 	decodeErrors, misaddressed, lost    atomic.Uint64
+	dropped                             atomic.Uint64
 	refused, unroutable, tooLarge       atomic.Uint64
 }
 
 // Counters counts the traffic of this node. It may be called at any time. A
-// message counts as sent when it was handed to a connection, and Lost counts
-// what arrived when the node had stopped.
+// message counts as sent when it was handed to a connection, as Dropped when it
+// was given up before, and as Lost when it arrived after the node had stopped.
 func (t *Transport) Counters() mir.NetCounters {
 	c := &t.traffic
 	return mir.NetCounters{
@@ -60,6 +62,7 @@ func (t *Transport) Counters() mir.NetCounters {
 		DecodeErrors:      c.decodeErrors.Load(),
 		Misaddressed:      c.misaddressed.Load(),
 		Lost:              c.lost.Load(),
+		Dropped:           c.dropped.Load(),
 	}
 }
 

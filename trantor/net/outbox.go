@@ -3,6 +3,7 @@ package net
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/perfgate/perfgate/mir"
@@ -31,7 +32,8 @@ func (f frame) cost() int { return f.wireBytes() + frameOverheadBytes }
 type outbox struct {
 	bounds  mir.OutboxBounds
 	holdMax time.Duration
-	wake    chan struct{} // Capacity 1: tells the sender to look again.
+	total   *atomic.Uint64 // Counts what all outboxes of the node dropped.
+	wake    chan struct{}  // Capacity 1: tells the sender to look again.
 
 	mu              sync.Mutex
 	votes, payloads []frame
@@ -47,8 +49,8 @@ type outbox struct {
 	dropped         uint64
 }
 
-func newOutbox(bounds mir.OutboxBounds, holdMax time.Duration) *outbox {
-	return &outbox{bounds: bounds, holdMax: holdMax, wake: make(chan struct{}, 1)}
+func newOutbox(bounds mir.OutboxBounds, holdMax time.Duration, total *atomic.Uint64) *outbox {
+	return &outbox{bounds: bounds, holdMax: holdMax, total: total, wake: make(chan struct{}, 1)}
 }
 
 // start names the node whose clients are held.
@@ -69,7 +71,7 @@ func (o *outbox) put(f frame) {
 		most = o.bounds.PauseBytes
 	}
 	if o.closed || o.bytes+f.cost() > most {
-		o.dropped++
+		o.drop(1)
 		return
 	}
 	if len(f.wire) <= voteBytesMax {
@@ -124,7 +126,7 @@ func (o *outbox) settle(f frame, sent bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !sent {
-		o.dropped++
+		o.drop(1)
 	}
 	if o.closed {
 		return // close has settled everything.
@@ -156,9 +158,14 @@ func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
-	o.dropped += uint64(len(o.votes) + len(o.payloads))
+	o.drop(len(o.votes) + len(o.payloads))
 	o.votes, o.payloads, o.bytes = nil, nil, 0
 	o.release()
+}
+
+func (o *outbox) drop(frames int) {
+	o.dropped += uint64(frames)
+	o.total.Add(uint64(frames))
 }
 
 func (o *outbox) hold() {
@@ -189,6 +196,14 @@ func (o *outbox) expire(hold uint64) {
 		o.tooSlow = true
 		o.release()
 	}
+}
+
+// stats fills in what s says about the outbox.
+func (o *outbox) stats(s *PeerStats) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s.Connected, s.Holding, s.Holds = o.connected, o.held, o.holds
+	s.OutboxBytes, s.Dropped = o.bytes, o.dropped
 }
 
 // popFront removes the first of a list that is not empty, and the list's

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -35,11 +36,11 @@ type peer struct {
 	counted      PeerStats // What is only counted. The rest is filled in by stats.
 }
 
-func newPeer(ctx context.Context, m types.Member, cfg Config) *peer {
+func newPeer(ctx context.Context, m types.Member, cfg Config, dropped *atomic.Uint64) *peer {
 	l := cfg.Limits
 	p := &peer{
 		node: m.Node, key: ed25519.PublicKey(m.Key), addr: m.Addr,
-		outbox:   newOutbox(cfg.Outbox, l.HoldMax),
+		outbox:   newOutbox(cfg.Outbox, l.HoldMax, dropped),
 		share:    newShare(l.UndeliveredMessages, l.UndeliveredBytes),
 		messages: rate.NewLimiter(rate.Limit(l.MessagesPerSecond), l.MessagesPerSecond),
 		// One message must fit what can be saved up.
@@ -139,11 +140,7 @@ func (p *peer) stats() PeerStats {
 	s := p.counted
 	s.Node, s.Receiving = p.node, p.inbound != nil
 	p.mu.Unlock()
-	o := p.outbox
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	s.Connected, s.Holding = o.connected, o.held
-	s.OutboxBytes, s.Dropped = o.bytes, o.dropped
+	p.outbox.stats(&s)
 	return s
 }
 

@@ -140,7 +140,7 @@ func (r *receiver) onFrame(b []byte) error {
 	if err != nil {
 		return r.onBadFrame()
 	}
-	return r.inject(mir.Event{To: f.dest, Sub: f.sub, Body: mir.Received{From: r.peer.node, Msg: msg}}, len(b))
+	return r.inject(mir.Event{To: f.dest, Sub: f.sub, Body: mir.Received{From: r.peer.node, Msg: msg}}.Sized(len(b)), len(b))
 }
 
 // slowDown waits until the peer may have sent another message of that size.

@@ -107,7 +107,7 @@ func (t *Transport) SetPeers(members []types.Member) error {
 			p.move(m.Addr)
 			continue
 		}
-		p := newPeer(t.ctx, m, t.cfg)
+		p := newPeer(t.ctx, m, t.cfg, &t.traffic.dropped)
 		t.peers[id] = p
 		if t.in != nil {
 			t.startSender(p)
