@@ -6,8 +6,8 @@ import "errors"
 var ErrStopped = errors.New("mir: node has stopped")
 
 // Active is a module that owns goroutines: a timer, a network, a store, a
-// worker lane. Its Apply runs on the node's goroutine like that of any other
-// module and must not block there; work that takes time goes to the module's
+// pool of workers. Its Apply runs on the node's goroutine, or on that of its
+// Lane, like that of any other module and must not block there; work that takes time goes to the module's
 // own goroutines and comes back through the Injector.
 type Active interface {
 	Module
@@ -28,6 +28,8 @@ type Injector interface {
 	// Inject appends events to the node's input, in order. It blocks while
 	// the input is above its high-water mark, and takes a batch that does
 	// not fit in parts. It returns ErrStopped when the node has stopped.
+	// Whoever knows how many bytes an event holds says so by Event.Sized: the
+	// input is bounded in bytes too.
 	Inject(events ...Event) error
 	// HoldClients keeps client input out of the node until a matching
 	// ReleaseClients; input of active modules is still taken. Holds are

@@ -14,17 +14,22 @@
 // module (the timer, the network) owns goroutines and injects batches of events
 // through the node's bounded input, which pauses it when the node is behind.
 //
-// The same modules run under two schedulers: [Node], which uses real time, and
-// package sim, which runs any number of nodes under seeded virtual time. Both
-// drive a [Machine], so that they agree on every order by construction.
+// The same modules run under three schedulers: [Node], which uses real time; a
+// Node with lanes ([Lane]), which gives heavy modules goroutines of their own;
+// and package sim, which runs any number of nodes under seeded virtual time. All
+// drive a [Machine]. The first and the last agree on every order by
+// construction; Lane says what weakens with lanes.
 //
-// Package dsl writes a module as the textbooks do, and package eventlog records
-// what nodes apply.
+// A module may consist of instances, addressed by [SubID]: [Group] creates them
+// on demand, routes to them and collects them, and nests.
+//
+// Package dsl writes a module as the textbooks do, package eventlog records what
+// nodes apply, and package instrument tells which module the time goes to.
 //
 // Of active modules, mir has [RealTimer] and [InprocNet]. Every buffer has a
-// named bound: the input lanes ([Watermarks], [DefaultInputBytesMax]), the queue
-// of a node ([DefaultQueueEventsMax]), timers ([RealTimersMax]) and outboxes
-// ([OutboxBounds]). InprocNet states who may wait for whom.
+// named bound: the node's input ([Watermarks], [DefaultInputBytesMax]), its queue
+// and the backlogs of lanes ([DefaultQueueEventsMax]), timers ([RealTimersMax])
+// and outboxes ([OutboxBounds]). InprocNet and Lane state who may wait for whom.
 //
 // Costs to expect: an event is about 32 bytes and an interface call, some tens
 // of nanoseconds beside its module's work; an input costs a mutex and at worst a

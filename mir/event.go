@@ -15,7 +15,8 @@ type NodeID uint32
 type ModuleID uint16
 
 // SubID addresses an instance inside a module (one PBFT segment, say). Zero is
-// the module itself. Its structure is the owning module's business.
+// the module itself. Its structure is the owning module's business; Group and
+// Level give it one.
 type SubID uint64
 
 // Body is the concrete struct that an event carries.

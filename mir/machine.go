@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 )
 
 // DefaultQueueEventsMax bounds the events that one input may have pending
@@ -72,8 +73,8 @@ type MachineConfig struct {
 // One input is carried to its end before the next is taken, so that everything
 // that an input causes has happened when the next arrives. In particular a
 // timer cancelled by one input can not fire in the next, in real and in virtual
-// time alike. Taking many inputs into the queue at once would save a little
-// bookkeeping and lose that.
+// time alike, unless lanes come between: see Lane. Taking many inputs into the
+// queue at once would save a little bookkeeping and lose that.
 type Machine struct {
 	names       *Names
 	modules     []Module // Indexed by ModuleID.
@@ -83,21 +84,40 @@ type Machine struct {
 	out         Out
 	interceptor Interceptor
 	inputNext   bool // The event at the queue's head is an input.
+
+	probe Probe    // May be nil.
+	turn  ModuleID // Whose turn it is, by the probe; 0 when the machine rests.
+
+	// elsewhere takes events for modules that this table lacks. Not nil in a
+	// lane of a node.
+	elsewhere func(from string, ev Event) error
 }
 
 type moduleCount struct {
 	in      atomic.Uint64
 	applied atomic.Uint64
+	bytes   atomic.Uint64
 }
 
-// ModuleCounters counts the events of one module. In minus Applied is the
-// number of its events that are pending.
+func (c *moduleCount) count(ev Event) {
+	c.in.Add(1)
+	if ev.bytes > 0 {
+		c.bytes.Add(uint64(ev.bytes))
+	}
+}
+
+// ModuleCounters counts the events of one module.
 type ModuleCounters struct {
 	ID      ModuleID
 	Name    string
-	In      uint64 // Events queued for the module.
-	Applied uint64 // Events that the module has applied.
+	In      uint64        // Events queued for the module.
+	Applied uint64        // Events that the module has applied.
+	Bytes   uint64        // What the events queued held, as far as they were sized: see Event.Sized.
+	Spent   time.Duration // Time at work, where NodeConfig.Instrument measures it.
 }
+
+// Queued is the number of the module's events that are pending.
+func (c ModuleCounters) Queued() uint64 { return c.In - c.Applied }
 
 // NewMachine checks the table and builds a Machine over it.
 func NewMachine(cfg MachineConfig) (*Machine, error) {
@@ -167,6 +187,10 @@ func (m *Machine) Step() (ev Event, applied bool, err error) {
 		return Event{}, false, nil
 	}
 	ev = m.queue.pop()
+	if m.probe != nil && m.turn != ev.To {
+		m.turn = ev.To
+		m.probe.Turn(ev.To)
+	}
 	if m.interceptor != nil {
 		m.interceptor.Intercept(ev, m.inputNext)
 	}
@@ -184,6 +208,14 @@ func (m *Machine) Step() (ev Event, applied bool, err error) {
 	return ev, true, nil
 }
 
+// rest tells the probe that nobody is at work.
+func (m *Machine) rest() {
+	if m.probe != nil && m.turn != 0 {
+		m.turn = 0
+		m.probe.Turn(0)
+	}
+}
+
 func (m *Machine) apply(ev Event) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -199,18 +231,33 @@ func (m *Machine) apply(ev Event) (err error) {
 
 func (m *Machine) push(from string, ev Event) error {
 	if ev.Body == nil {
-		return fmt.Errorf("mir: %s sent an event without body to %s", from, m.names.Name(ev.To))
+		return m.bodiless(from, ev)
 	}
 	if m.Module(ev.To) == nil {
-		return fmt.Errorf("mir: %s sent %s to %s: %w", from, ev.Body.EventName(), m.names.Name(ev.To), ErrUnregistered)
+		if m.elsewhere != nil {
+			return m.elsewhere(from, ev)
+		}
+		return m.unregistered(from, ev)
 	}
 	if m.queue.len() >= m.queueMax {
-		return fmt.Errorf("mir: %s sent %s to %s with %d events pending: %w",
-			from, ev.Body.EventName(), m.names.Name(ev.To), m.queue.len(), ErrQueueFull)
+		return m.full(from, ev, m.queue.len())
 	}
-	m.counts[ev.To].in.Add(1)
+	m.counts[ev.To].count(ev)
 	m.queue.push(ev)
 	return nil
+}
+
+func (m *Machine) bodiless(from string, ev Event) error {
+	return fmt.Errorf("mir: %s sent an event without body to %s", from, m.names.Name(ev.To))
+}
+
+func (m *Machine) unregistered(from string, ev Event) error {
+	return fmt.Errorf("mir: %s sent %s to %s: %w", from, ev.Body.EventName(), m.names.Name(ev.To), ErrUnregistered)
+}
+
+func (m *Machine) full(from string, ev Event, pending int) error {
+	return fmt.Errorf("mir: %s sent %s to %s with %d events pending: %w",
+		from, ev.Body.EventName(), m.names.Name(ev.To), pending, ErrQueueFull)
 }
 
 // Counters counts the events of every registered module, in ModuleID order. It
@@ -225,7 +272,7 @@ func (m *Machine) Counters() []ModuleCounters {
 		applied := m.counts[id].applied.Load()
 		all = append(all, ModuleCounters{
 			ID: ModuleID(id), Name: m.names.Name(ModuleID(id)),
-			In: m.counts[id].in.Load(), Applied: applied,
+			In: m.counts[id].in.Load(), Applied: applied, Bytes: m.counts[id].bytes.Load(),
 		})
 	}
 	return all

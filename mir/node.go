@@ -31,24 +31,31 @@ type NodeConfig struct {
 	InputBatch     int        // Events taken from each lane in one turn.
 	QueueEventsMax int        // Events pending inside the node; see MachineConfig.
 
-	Interceptor Interceptor // May be nil, which costs nothing.
+	// Lanes give modules goroutines of their own: see Lane. Without any, all
+	// run in the node's loop.
+	Lanes []Lane
+
+	Interceptor Interceptor // May be nil, which costs nothing. Nil where there are Lanes.
+	Instrument  Instrument  // May be nil, which costs nothing.
 }
 
 // Node runs a table of modules in real time. One goroutine takes input and runs
-// each input to completion.
+// each input to completion, unless NodeConfig.Lanes says otherwise.
 //
 // Who may wait for whom. The loop waits for nothing but input. Clients wait for
 // room in the client lane and for held outboxes; active modules wait for room
 // in the active lane. Since no wait leads back from the loop to a waiter, there
 // is no cycle, whatever the bounds are: see InprocNet for the rule between
-// nodes.
+// nodes, and Lane for that between lanes.
 type Node struct {
-	id      NodeID
-	machine *Machine
-	actives []Active
-	input   *input
-	batch   int
-	ran     atomic.Bool
+	id         NodeID
+	machine    *Machine
+	lanes      *crew // Nil without lanes.
+	instrument Instrument
+	actives    []Active
+	input      *input
+	batch      int
+	ran        atomic.Bool
 }
 
 // InputCounters describe a node's input lanes.
@@ -85,7 +92,15 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mir: node %d: %w", cfg.ID, err)
 	}
-	n := &Node{id: cfg.ID, machine: machine, input: newInput(clients, actives, cfg.InputBytesMax), batch: cfg.InputBatch}
+	n := &Node{
+		id: cfg.ID, machine: machine, instrument: cfg.Instrument,
+		input: newInput(clients, actives, cfg.InputBytesMax), batch: cfg.InputBatch,
+	}
+	if len(cfg.Lanes) > 0 {
+		if n.lanes, err = newLanes(cfg, machine); err != nil {
+			return nil, fmt.Errorf("mir: node %d: %w", cfg.ID, err)
+		}
+	}
 	if n.batch == 0 {
 		n.batch = DefaultInputBatch
 	}
@@ -95,6 +110,13 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		}
 	}
 	return n, nil
+}
+
+func newLanes(cfg NodeConfig, machine *Machine) (*crew, error) {
+	if cfg.Interceptor != nil {
+		return nil, errors.New("an Interceptor sees the node's inputs in one order, which lanes do not have: record without Lanes")
+	}
+	return newCrew(machine, cfg.Lanes, cfg.InputBytesMax)
 }
 
 // ID is the node's identity.
@@ -136,7 +158,25 @@ func (n *Node) Inject(ctx context.Context, events ...Event) error {
 }
 
 // Counters counts the events of each module. It may be called at any time.
-func (n *Node) Counters() []ModuleCounters { return n.machine.Counters() }
+func (n *Node) Counters() []ModuleCounters {
+	all := n.machine.Counters()
+	if n.instrument != nil {
+		for i := range all {
+			all[i].Spent = n.instrument.Spent(all[i].ID)
+		}
+	}
+	return all
+}
+
+// LaneCounters describes the lanes at this moment, in the order of
+// NodeConfig.Lanes; the modules of none of them come last, as "loop". It is
+// empty for a node without lanes.
+func (n *Node) LaneCounters() []LaneCounters {
+	if n.lanes == nil {
+		return nil
+	}
+	return n.lanes.counters()
+}
 
 // InputCounters describes the input lanes at this moment.
 func (n *Node) InputCounters() InputCounters {
@@ -163,14 +203,22 @@ func (n *Node) startActives() (started int, err error) {
 }
 
 func (n *Node) loop(ctx context.Context) error {
+	if n.lanes != nil {
+		return n.lanes.run(ctx, n.input, n.batch, n.instrument)
+	}
+	defer watch(ctx, n.instrument, loopLane, n.machine)()
 	var buf []Event
 	for {
+		n.machine.rest()
 		batch, err := n.input.take(ctx, buf[:0], n.batch)
 		if err != nil {
 			return err
 		}
 		for _, ev := range batch {
-			if err := n.complete(ctx, ev); err != nil {
+			if err := n.machine.Input(ev); err != nil {
+				return err
+			}
+			if err := finish(ctx, n.machine); err != nil {
 				return err
 			}
 		}
@@ -179,13 +227,10 @@ func (n *Node) loop(ctx context.Context) error {
 	}
 }
 
-// complete applies one input and everything that follows from it.
-func (n *Node) complete(ctx context.Context, ev Event) error {
-	if err := n.machine.Input(ev); err != nil {
-		return err
-	}
+// finish applies everything that is pending and that follows from it.
+func finish(ctx context.Context, m *Machine) error {
 	for steps := 1; ; steps++ {
-		_, applied, err := n.machine.Step()
+		_, applied, err := m.Step()
 		if err != nil || !applied {
 			return err
 		}
