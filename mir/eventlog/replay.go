@@ -33,6 +33,14 @@ type ReplayConfig struct {
 	Timer   mir.ModuleID
 }
 
+// NetInput stands for an event that the recorded network module injected to
+// itself, by the name of its body. A replay has another network: such an event
+// is a step that does nothing.
+type NetInput struct{ Name string }
+
+// EventName implements mir.Body.
+func (n NetInput) EventName() string { return n.Name }
+
 // Replay gives the recorded inputs of one node to modules, one event a step, and
 // compares what they do with the recording. Messages that they send go nowhere,
 // but for those to the node itself; timers fire when they did.
@@ -106,6 +114,9 @@ func (p *Replay) next() (Record, error) {
 func (p *Replay) apply(rec Record) (mir.Event, error) {
 	if pending := p.machine.Pending(); rec.Input != (pending == 0) {
 		return mir.Event{}, fmt.Errorf("%w: %d events are pending", ErrDiverged, pending)
+	}
+	if rec.Input && rec.To == p.cfg.Net {
+		return mir.Event{To: rec.To, Sub: rec.Sub, Body: NetInput{Name: rec.Event}}, nil
 	}
 	if rec.Input {
 		p.timers.now = rec.At

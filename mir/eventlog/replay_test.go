@@ -77,6 +77,23 @@ func TestAnInputThatNobodyCanRebuildStopsTheReplay(t *testing.T) {
 	}
 }
 
+func TestWhatANetworkInjectsToItselfIsAStepThatDoesNothing(t *testing.T) {
+	i := newIDs()
+	var file bytes.Buffer
+	recorder := newRecorder(t, eventlog.Config{Out: &file, Header: eventlog.NewHeader(&i.names), Codec: codec{}, Clock: func() time.Duration { return 0 }})
+	log := recorder.Node(0)
+	log.Intercept(mir.Event{To: i.net, Body: tick{left: 1}}, true)
+	log.Intercept(mir.Event{To: i.app, Body: mir.Received{From: 2, Msg: token{value: 5}}}, true)
+	if err := recorder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	module := &counter{ids: i}
+	steps, err := replayAll(t, file.Bytes(), i, 0, module)
+	if !errors.Is(err, io.EOF) || steps != 2 || module.sum != 15 { // 5 * (2 + 1)
+		t.Errorf("%d steps to %d (%v), want 2 to 15", steps, module.sum, err)
+	}
+}
+
 func TestAPartialRecordingIsNotReplayed(t *testing.T) {
 	run := simulate(t, 3)
 	filtered := filter(t, run.recording, eventlog.Filter{Inputs: true})
