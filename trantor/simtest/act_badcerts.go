@@ -32,11 +32,14 @@ func (f *forger) fate(v *villain, p sim.Packet) (sim.Fate, bool) {
 			f.seen = append(f.seen, c)
 		}
 	}
-	if len(f.seen) == 0 || !chance(v.rng, 3) {
+	if len(f.seen) == 0 || chance(v.rng, 2) {
 		return sim.Fate{}, false
 	}
 	cert := f.forge(v, f.seen[v.rng.IntN(len(f.seen))])
 	certs := append(slices.Clone(m.Proposal.Certs), cert)
+	if most := v.world.scenario.Params.CertsPerSlotMax; len(certs) > most {
+		certs = certs[len(certs)-most:] // More are refused for their number alone.
+	}
 	return sim.Fate{Replace: v.prePrepare(p.Sub, m.Seq, types.Proposal{Certs: certs})}, true
 }
 
@@ -54,7 +57,8 @@ func (f *forger) forge(v *villain, c types.Certificate) types.Certificate {
 	case 3: // One signer counted twice.
 		c.Sigs = append(c.Sigs, c.Sigs[len(c.Sigs)-1])
 	case 4: // A batch that exists nowhere, signed by the forger alone.
-		c.Batch[0] ^= 1
+		c.Batch, c.Creator = v.randomDigest(), v.id
+		c.No += types.BatchNo(v.rng.IntN(4))
 		for i := range c.Sigs {
 			c.Sigs[i] = types.Signature{Signer: c.Sigs[i].Signer, Sig: v.sign(availability.AckDomain, c.Batch[:])}
 		}

@@ -18,7 +18,7 @@ import (
 type flooder struct{}
 
 const (
-	floodPeriod = 10 * time.Millisecond
+	floodPeriod = 20 * time.Millisecond
 	farAway     = 1 << 20
 )
 

@@ -2,6 +2,7 @@ package simtest
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/mir/sim"
@@ -58,25 +59,26 @@ func (l *logAgreement) onOrdered(node types.NodeID, e types.Ordered) error {
 // decisions: a correct replica decides what a quorum committed in one view, as
 // far as it can know, or what others of weight more than f say they decided.
 type decisions struct {
-	ground  *ground
-	commits map[ballot]*voters
-	claims  map[ballot]*voters // View zero.
+	ground *ground
+	polls  map[poll][]*ballot // Of slots that are not decided there.
 }
 
-// ballot is a value that a replica may decide.
+// poll is a position about which a replica hears votes.
+type poll struct {
+	node types.NodeID
+	seq  types.SeqNr
+}
+
+// ballot is who committed a value in a view, or claims that it is decided.
 type ballot struct {
-	node   types.NodeID
-	sub    mir.SubID // Names epoch and segment.
-	seq    types.SeqNr
 	view   types.View
+	claim  bool
 	digest types.Digest
+	voters []types.NodeID
 }
-
-// voters is who voted in a ballot.
-type voters struct{ ids map[types.NodeID]bool }
 
 func newDecisions(g *ground) *decisions {
-	return &decisions{ground: g, commits: map[ballot]*voters{}, claims: map[ballot]*voters{}}
+	return &decisions{ground: g, polls: map[poll][]*ballot{}}
 }
 
 func (d *decisions) name() string { return "decision by a quorum" }
@@ -88,60 +90,54 @@ func (d *decisions) restarted(types.NodeID) {}
 func (d *decisions) observe(s sim.Step) error {
 	switch e := s.Event.Body.(type) {
 	case mir.Received:
-		d.onMessage(s.Node, e.From, s.Event.Sub, e.Msg)
+		d.onMessage(s.Node, e.From, e.Msg)
 	case mir.Send:
-		d.onMessage(s.Node, s.Node, e.Sub, e.Msg)
+		d.onMessage(s.Node, s.Node, e.Msg)
 	case types.SlotDecided:
-		return d.onDecided(s.Node, e)
+		return d.onDecided(poll{s.Node, e.Seq}, digestOf(e.Proposal))
 	}
 	return nil
 }
 
-func (d *decisions) onMessage(node, from types.NodeID, sub mir.SubID, m mir.Message) {
+func (d *decisions) onMessage(node, from types.NodeID, m mir.Message) {
 	switch m := m.(type) {
 	case pbft.Commit:
-		vote(d.commits, ballot{node, sub, m.Seq, m.View, m.Digest}, from)
+		d.vote(poll{node, m.Seq}, ballot{view: m.View, digest: m.Digest}, from)
 	case pbft.Decision:
 		if from != node {
-			vote(d.claims, ballot{node, sub, m.Seq, 0, digestOf(m.Proposal)}, from)
+			d.vote(poll{node, m.Seq}, ballot{claim: true, digest: digestOf(m.Proposal)}, from)
 		}
 	}
 }
 
-func vote(all map[ballot]*voters, b ballot, from types.NodeID) {
-	v := all[b]
-	if v == nil {
-		v = &voters{ids: map[types.NodeID]bool{}}
-		all[b] = v
+func (d *decisions) vote(at poll, b ballot, from types.NodeID) {
+	for _, have := range d.polls[at] {
+		if have.view == b.view && have.claim == b.claim && have.digest == b.digest {
+			if !slices.Contains(have.voters, from) {
+				have.voters = append(have.voters, from)
+			}
+			return
+		}
 	}
-	v.ids[from] = true
+	b.voters = append(b.voters, from)
+	d.polls[at] = append(d.polls[at], &b)
 }
 
-// onDecided looks through all ballots: decisions are rare beside other steps.
-func (d *decisions) onDecided(node types.NodeID, e types.SlotDecided) error {
-	members, digest := d.ground.membersOf(d.ground.epochOf(e.Seq)), digestOf(e.Proposal)
+// onDecided ends a poll. A replica that restarts has to hear the votes again.
+func (d *decisions) onDecided(at poll, digest types.Digest) error {
+	members := d.ground.membersOf(d.ground.epochOf(at.seq))
 	if members.N() == 1 {
 		return nil // It need not say so to itself.
 	}
-	about := func(b ballot) bool { return b.node == node && b.seq == e.Seq && b.digest == digest }
-	for b, v := range d.commits {
-		if about(b) && members.IsQuorum(d.weight(e.Seq, v)) {
+	for _, b := range d.polls[at] {
+		var weight uint64
+		for _, id := range b.voters {
+			weight += members.Weight(id)
+		}
+		if b.digest == digest && (members.IsQuorum(weight) || b.claim && members.HasCorrect(weight)) {
+			delete(d.polls, at)
 			return nil
 		}
 	}
-	for b, v := range d.claims {
-		if about(b) && members.HasCorrect(d.weight(e.Seq, v)) {
-			return nil
-		}
-	}
-	return fmt.Errorf("replica %d decides %s at %d, and no quorum committed it in one view", node, digest, e.Seq)
-}
-
-func (d *decisions) weight(seq types.SeqNr, v *voters) uint64 {
-	members := d.ground.membersOf(d.ground.epochOf(seq))
-	var w uint64
-	for id := range v.ids {
-		w += members.Weight(id)
-	}
-	return w
+	return fmt.Errorf("replica %d decides %s at %d, and no quorum committed it in one view", at.node, digest, at.seq)
 }

@@ -25,10 +25,17 @@ func newClients(w *world) *clients {
 	return &clients{world: w, open: map[types.TxID]*request{}}
 }
 
-// submit gives a transaction to its replicas, and again while it has to.
-func (c *clients) submit(sub Submission) { c.ask(sub, nil) }
+// submit gives a transaction to its replicas. A client that tries again insists
+// on it.
+func (c *clients) submit(sub Submission) {
+	if sub.RetryEvery > 0 {
+		c.world.checker.Require(sub.Tx)
+	}
+	c.ask(sub, nil)
+}
 
-// ask is submit with something to do when the answer is there.
+// ask gives a transaction to its replicas, again and again if it says so, and
+// calls done with the answer. The client may give up.
 func (c *clients) ask(sub Submission, done func(result []byte)) {
 	c.open[sub.Tx.TxID] = &request{answers: map[types.NodeID]string{}, done: done}
 	c.give(sub)
@@ -42,7 +49,6 @@ func (c *clients) give(sub Submission) {
 	if sub.RetryEvery == 0 {
 		return
 	}
-	c.world.checker.Require(sub.Tx)
 	c.world.sim.At(c.world.sim.Now()+sub.RetryEvery, func() {
 		if c.open[sub.Tx.TxID] == nil {
 			return

@@ -15,7 +15,7 @@ import (
 const (
 	stepsMax  = 20_000_000
 	graceMax  = 10 * time.Minute // Virtual time after the faults.
-	afterwork = 5 * time.Second  // Virtual time that is watched after the last delivery.
+	afterwork = 2 * time.Second  // Virtual time that is watched after the last delivery.
 )
 
 // Run runs a scenario to the end of its load and faults, then until everything
@@ -39,8 +39,8 @@ type world struct {
 	hosts    []*host
 	villains []*villain
 	clients  *clients
-	watchers []func(sim.Step) // What else looks at every step.
-	fault    error            // Why the run cannot go on, if the experiment itself says so.
+	watch    func(sim.Step) error // Looks at every step. It is observe, or in place of it.
+	fault    error                // Why the run cannot go on, if the experiment itself says so.
 }
 
 func newWorld(s Scenario) (*world, error) {
@@ -52,8 +52,10 @@ func newWorld(s Scenario) (*world, error) {
 	w.checker = NewChecker(s)
 	w.clients = newClients(w)
 	w.scenario.Network.Filter = w.filter
+	w.watch = w.observe
 	w.sim, err = sim.New(sim.Config{
-		Seed: s.Seed, Codec: replica.NewCodec(), Network: w.scenario.Network, OnStep: w.observe, StepsMax: stepsMax,
+		Seed: s.Seed, Codec: replica.NewCodec(), Network: w.scenario.Network, StepsMax: stepsMax,
+		OnStep: func(step sim.Step) error { return w.watch(step) },
 	})
 	if err != nil {
 		return nil, err
@@ -70,7 +72,7 @@ func newWorld(s Scenario) (*world, error) {
 	return w, w.schedule()
 }
 
-// observe is the simulation's OnStep.
+// observe checks a step and lets the clients see it.
 func (w *world) observe(s sim.Step) error {
 	if w.fault != nil {
 		return w.fault
@@ -79,9 +81,6 @@ func (w *world) observe(s sim.Step) error {
 		return err
 	}
 	w.clients.observe(s)
-	for _, watch := range w.watchers {
-		watch(s)
-	}
 	return nil
 }
 
