@@ -18,7 +18,9 @@
 //     Replay finds it among the timers that the replayed modules have set.
 //
 // A program that wants its clients' requests replayed gives the recorder a Codec
-// that knows those too.
+// that knows those too. Where an active module such as a store answers later, a
+// stand-in (ReplayConfig.Deferred) gives the replay its answers. A node with
+// lanes can not be recorded: see mir.Lane.
 //
 // The one opinion: recording never blocks and never changes a run. A [Recorder]
 // encodes an event on the node's goroutine, since nobody else may look at a body,

@@ -31,6 +31,11 @@ type ReplayConfig struct {
 	Modules []mir.Registration
 	Net     mir.ModuleID
 	Timer   mir.ModuleID
+	// Deferred stand in for active modules that answer later by injecting
+	// events, as a store does once something is durable. What a stand-in emits
+	// is not applied at once: it waits, in order, until the recording has it as
+	// an input. So their answers can be replayed whatever their form is.
+	Deferred []mir.Registration
 }
 
 // NetInput stands for an event that the recorded network module injected to
@@ -53,6 +58,7 @@ type Replay struct {
 	machine *mir.Machine
 	bodies  describer
 	timers  replayTimers
+	waiting []mir.Event // From Deferred, oldest first.
 	step    int
 	err     error
 }
@@ -66,11 +72,15 @@ func NewReplay(reader *Reader, cfg ReplayConfig) (*Replay, error) {
 		cfg: cfg, reader: reader, bodies: describer{codec: cfg.Codec},
 		timers: replayTimers{pending: map[mir.TimerID]*replayTimer{}},
 	}
-	var err error
-	p.machine, err = mir.NewMachine(mir.MachineConfig{Names: cfg.Names, Modules: append([]mir.Registration{
+	table := append([]mir.Registration{
 		{ID: cfg.Net, Module: mir.ModuleFunc(p.onSend)},
 		{ID: cfg.Timer, Module: &p.timers},
-	}, cfg.Modules...)})
+	}, cfg.Modules...)
+	for _, d := range cfg.Deferred {
+		table = append(table, mir.Registration{ID: d.ID, Module: p.deferring(d.Module)})
+	}
+	var err error
+	p.machine, err = mir.NewMachine(mir.MachineConfig{Names: cfg.Names, Modules: table})
 	if err != nil {
 		return nil, fmt.Errorf("replaying: %w", err)
 	}
@@ -115,12 +125,12 @@ func (p *Replay) apply(rec Record) (mir.Event, error) {
 	if pending := p.machine.Pending(); rec.Input != (pending == 0) {
 		return mir.Event{}, fmt.Errorf("%w: %d events are pending", ErrDiverged, pending)
 	}
-	if rec.Input && rec.To == p.cfg.Net {
-		return mir.Event{To: rec.To, Sub: rec.Sub, Body: NetInput{Name: rec.Event}}, nil
-	}
 	if rec.Input {
 		p.timers.now = rec.At
 		ev, err := p.input(rec)
+		if _, own := ev.Body.(NetInput); own {
+			return ev, nil
+		}
 		if err == nil {
 			err = p.machine.Input(ev)
 		}
@@ -137,7 +147,16 @@ func (p *Replay) apply(rec Record) (mir.Event, error) {
 
 // input rebuilds the event of an input.
 func (p *Replay) input(rec Record) (mir.Event, error) {
+	if len(p.waiting) > 0 && p.compare(p.waiting[0], rec) == nil {
+		ev := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		return ev, nil
+	}
 	ev := mir.Event{To: rec.To, Sub: rec.Sub}
+	if rec.To == p.cfg.Net {
+		ev.Body = NetInput{Name: rec.Event}
+		return ev, nil
+	}
 	switch rec.Form {
 	case Due:
 		ev.Body = mir.TimerDue{ID: rec.Timer, Set: rec.Set}
@@ -180,6 +199,15 @@ func (p *Replay) compare(ev mir.Event, rec Record) error {
 	}
 	return fmt.Errorf("%w: it applied %s to module %d, %s, and not to module %d, %s",
 		ErrDiverged, got.Event, got.To, got.Detail(), rec.To, rec.Detail())
+}
+
+// deferring is a stand-in whose answers wait.
+func (p *Replay) deferring(standIn mir.Module) mir.Module {
+	return mir.ModuleFunc(func(ev mir.Event, _ *mir.Out) {
+		var out mir.Out
+		standIn.Apply(ev, &out)
+		p.waiting = append(p.waiting, out.Events()...)
+	})
 }
 
 // onSend is the network module.

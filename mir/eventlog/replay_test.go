@@ -2,6 +2,7 @@ package eventlog_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"testing"
@@ -118,4 +119,118 @@ func filter(t *testing.T, recording []byte, f eventlog.Filter) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// keep asks a disk to emit then once something is durable.
+type keep struct{ then []mir.Event }
+
+func (keep) EventName() string { return "test.Keep" }
+
+// disk is an active module that answers later.
+type disk struct {
+	queue chan []mir.Event
+	done  chan struct{}
+}
+
+func (d *disk) Apply(ev mir.Event, _ *mir.Out) { d.queue <- ev.Body.(keep).then }
+
+func (d *disk) Start(in mir.Injector) error {
+	go func() {
+		defer close(d.done)
+		for then := range d.queue {
+			if in.Inject(then...) != nil {
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+func (d *disk) Stop() { close(d.queue); <-d.done }
+
+// keeper is a module that answers each token, and each start, by what it has
+// made durable first: a message to all, and an event that no codec knows.
+type keeper struct {
+	*ids
+	disk  mir.ModuleID
+	sum   uint64
+	ended int           // Starts that have led to their last tick.
+	done  chan struct{} // Closed after two; nil in a replay.
+}
+
+func (k *keeper) Apply(ev mir.Event, out *mir.Out) {
+	switch b := ev.Body.(type) {
+	case start:
+		k.keep(b.ticks, out)
+	case mir.Received:
+		if k.sum += b.Msg.(token).value; b.Msg.(token).value > 0 {
+			k.keep(b.Msg.(token).value-1, out)
+		}
+	case tick:
+		k.sum *= 3
+		if b.left > 0 {
+			return
+		}
+		if k.ended++; k.ended == 2 && k.done != nil {
+			close(k.done)
+		}
+	}
+}
+
+func (k *keeper) keep(left uint64, out *mir.Out) {
+	out.Emit(k.disk, keep{then: []mir.Event{
+		{To: k.net, Body: mir.Send{To: []mir.NodeID{0}, Dest: k.app, Msg: token{value: left}}},
+		{To: k.app, Body: tick{left: left}},
+	}})
+}
+
+func TestWhatAStoreEmitsLaterIsReplayed(t *testing.T) {
+	i := newIDs()
+	diskID := i.names.Intern("disk")
+	network, err := mir.NewInprocNet(mir.InprocConfig{Nodes: 1, Codec: codec{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	recorder := newRecorder(t, eventlog.Config{Out: &file, Header: eventlog.NewHeader(&i.names), Codec: codec{}, Clock: func() time.Duration { return 0 }})
+	recorded := &keeper{ids: i, disk: diskID, done: make(chan struct{})}
+	node, err := mir.NewNode(mir.NodeConfig{
+		Names: &i.names, Interceptor: recorder.Node(0),
+		Modules: []mir.Registration{
+			{ID: i.net, Module: network.Port(0)}, {ID: i.app, Module: recorded},
+			{ID: diskID, Module: &disk{queue: make(chan []mir.Event, 100), done: make(chan struct{})}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error)
+	go func() { stopped <- node.Run(ctx) }()
+	begin := mir.Event{To: i.app, Body: start{ticks: ticks}}
+	if err := node.Inject(ctx, begin, begin); err != nil { // What they lead to interleaves.
+		t.Fatal(err)
+	}
+	<-recorded.done
+	stop()
+	if err := errors.Join(<-stopped, recorder.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	replayed := &keeper{ids: i, disk: diskID}
+	then := mir.ModuleFunc(func(ev mir.Event, out *mir.Out) {
+		for _, later := range ev.Body.(keep).then {
+			out.EmitSub(later.To, later.Sub, later.Body)
+		}
+	})
+	p, err := eventlog.NewReplay(newReader(t, file.Bytes()), eventlog.ReplayConfig{
+		Codec: codec{}, Names: &i.names, Net: i.net, Timer: i.timer,
+		Modules: []mir.Registration{{ID: i.app, Module: replayed}}, Deferred: []mir.Registration{{ID: diskID, Module: then}},
+	})
+	for err == nil {
+		_, _, err = p.Step()
+	}
+	if !errors.Is(err, io.EOF) || replayed.sum != recorded.sum || replayed.sum == 0 {
+		t.Errorf("the replay ends with %d (%v), want %d", replayed.sum, err, recorded.sum)
+	}
 }
