@@ -80,3 +80,11 @@ func (t *Transport) Stats() Stats {
 	}
 	return s
 }
+
+// PeerStats is what Stats has about one peer; zero for a node that is none.
+func (t *Transport) PeerStats(id types.NodeID) PeerStats {
+	if p := t.peer(id); p != nil {
+		return p.stats()
+	}
+	return PeerStats{}
+}

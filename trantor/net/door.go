@@ -13,130 +13,128 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-var errClosed = errors.New("the transport has stopped")
-
-// door lets connections in: it makes the server's side of the handshake, closes
-// the oldest of too many that are in it, and knows every raw connection, so that
-// Stop need not wait for one that is silent.
+// door lets connections in: it is the listener and makes the server's side of
+// the handshake. It knows every connection, so that it can close the oldest of
+// too many that have not shown who they are, and so that Stop need not wait for
+// one that is silent.
 type door struct {
+	net.Listener
 	transport *Transport
 	tls       credentials.TransportCredentials
 
 	mu      sync.Mutex
 	closed  bool
-	pending []net.Conn            // In the handshake, oldest first. Invariant: <= HandshakesMax.
-	inside  map[net.Conn]struct{} // Through it, and not closed. At most a few for each peer.
+	pending []*inbound            // Not through the handshake, oldest first. Invariant: <= HandshakesMax.
+	all     map[*inbound]struct{} // Not closed: the pending ones and a few of each peer.
 }
 
 var _ credentials.TransportCredentials = (*door)(nil)
 
-func newDoor(t *Transport) *door {
+func newDoor(t *Transport, l net.Listener) *door {
 	verify := func(state tls.ConnectionState) error {
 		_, err := t.authenticate(state)
 		return err
 	}
-	return &door{transport: t, tls: credentials.NewTLS(t.identity.tlsConfig(verify)), inside: map[net.Conn]struct{}{}}
+	return &door{
+		Listener: l, transport: t, tls: credentials.NewTLS(t.identity.tlsConfig(verify)),
+		all: map[*inbound]struct{}{},
+	}
 }
 
-// inboundLink is what a stream knows of the connection that it is on.
-type inboundLink struct {
+// inbound is an accepted connection. gRPC closes it, and thereby makes the door
+// forget it; everybody else only hangs up, which gRPC notices.
+type inbound struct {
+	net.Conn
+	door *door
+	peer *peer // Nil before the handshake.
+}
+
+// inboundInfo is what a stream knows of the connection that it is on.
+type inboundInfo struct {
 	credentials.TLSInfo
-	peer *peer
-	raw  net.Conn
+	conn *inbound
+}
+
+// Accept implements net.Listener. A new connection makes room for itself: the
+// oldest goes, because a correct peer needs two round trips to get through, and
+// silent strangers push each other out.
+func (d *door) Accept() (net.Conn, error) {
+	conn, err := d.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &inbound{Conn: conn, door: d}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all[c] = struct{}{}
+	if d.closed {
+		c.hangUp()
+	}
+	if len(d.pending) >= d.transport.cfg.Limits.HandshakesMax {
+		d.pending[0].hangUp()
+		d.pending = slices.Delete(d.pending, 0, 1)
+	}
+	d.pending = append(d.pending, c)
+	return c, nil
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (d *door) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn, link, err := d.handshake(raw)
+	c := raw.(*inbound) // The server listens at the door only.
+	conn, info, err := d.handshake(c)
+	d.handshaken(c)
 	if err != nil {
 		d.transport.traffic.refused.Add(1)
-		_ = raw.Close() // It is over either way.
-		return nil, nil, err
+		c.hangUp()
+		return nil, nil, fmt.Errorf("refusing %s: %w", c.RemoteAddr(), err)
 	}
-	return &inboundConn{Conn: conn, closed: sync.OnceFunc(func() { d.leave(link) })}, link, nil
+	return conn, inboundInfo{TLSInfo: info, conn: c}, nil
 }
 
-func (d *door) handshake(raw net.Conn) (net.Conn, inboundLink, error) {
-	if err := d.begin(raw); err != nil {
-		return nil, inboundLink{}, err
+func (d *door) handshake(c *inbound) (net.Conn, credentials.TLSInfo, error) {
+	conn, info, err := d.tls.ServerHandshake(c)
+	if err != nil {
+		return nil, credentials.TLSInfo{}, err
 	}
-	conn, info, err := d.tls.ServerHandshake(raw)
-	link := inboundLink{raw: raw}
-	if err == nil {
-		link.TLSInfo = info.(credentials.TLSInfo)
-		link.peer, err = d.transport.authenticate(link.State)
+	tlsInfo := info.(credentials.TLSInfo)
+	if c.peer, err = d.transport.authenticate(tlsInfo.State); err != nil {
+		return nil, credentials.TLSInfo{}, err
 	}
-	if err == nil {
-		err = link.peer.adopt(raw, time.Now())
-	}
-	if err := d.end(raw, err); err != nil {
-		return nil, inboundLink{}, fmt.Errorf("refusing %s: %w", raw.RemoteAddr(), err)
-	}
-	return conn, link, nil
+	return conn, tlsInfo, c.peer.adopt(c, time.Now())
 }
 
-// begin makes room for a handshake: the oldest goes, because a correct peer
-// needs two round trips and a flood of silent strangers is pushed out by itself.
-func (d *door) begin(raw net.Conn) error {
+// handshaken takes a connection out of those that have not shown who they are.
+func (d *door) handshaken(c *inbound) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
-		return errClosed
-	}
-	if len(d.pending) >= d.transport.cfg.Limits.HandshakesMax {
-		_ = d.pending[0].Close() // Its own goroutine sees it, and ends.
-		d.pending = slices.Delete(d.pending, 0, 1)
-	}
-	d.pending = append(d.pending, raw)
-	return nil
-}
-
-// end takes a connection out of the handshake, and lets it in if nothing failed.
-func (d *door) end(raw net.Conn, failed error) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.pending = slices.DeleteFunc(d.pending, func(c net.Conn) bool { return c == raw })
-	switch {
-	case failed != nil:
-		return failed
-	case d.closed:
-		return errClosed
-	}
-	d.inside[raw] = struct{}{}
-	return nil
-}
-
-// leave forgets a connection that is closed.
-func (d *door) leave(link inboundLink) {
-	link.peer.abandon(link.raw)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.inside, link.raw)
-}
-
-// close closes every connection and lets none in any more.
-func (d *door) close() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.closed = true
-	for _, raw := range d.pending {
-		_ = raw.Close() // Its own goroutine sees it, and ends.
-	}
-	for raw := range d.inside {
-		_ = raw.Close()
-	}
-}
-
-// inboundConn tells the door when it is closed.
-type inboundConn struct {
-	net.Conn
-	closed func()
+	d.pending = slices.DeleteFunc(d.pending, func(p *inbound) bool { return p == c })
 }
 
 // Close implements net.Conn.
-func (c *inboundConn) Close() error {
-	defer c.closed()
+func (c *inbound) Close() error {
+	d := c.door
+	d.handshaken(c)
+	d.mu.Lock()
+	delete(d.all, c)
+	d.mu.Unlock()
+	if c.peer != nil {
+		c.peer.abandon(c)
+	}
 	return c.Conn.Close()
+}
+
+// hangUp ends the connection without waiting for anything. Its error says at
+// most that it had ended before.
+func (c *inbound) hangUp() { _ = c.Conn.Close() }
+
+// shut hangs up every connection, and each that comes later at once.
+func (d *door) shut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	for c := range d.all {
+		c.hangUp()
+	}
 }
 
 // ClientHandshake implements credentials.TransportCredentials. A door is no

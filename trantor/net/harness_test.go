@@ -203,14 +203,7 @@ func sendEvent(m note, to ...types.NodeID) mir.Event {
 }
 
 // peerStats is what the replica counts about a peer.
-func (r *replica) peerStats(id types.NodeID) PeerStats {
-	for _, p := range r.transport.Stats().Peers {
-		if p.Node == id {
-			return p
-		}
-	}
-	return PeerStats{}
-}
+func (r *replica) peerStats(id types.NodeID) PeerStats { return r.transport.PeerStats(id) }
 
 // waitLinked waits until the replica has a connection to each peer.
 func (r *replica) waitLinked(ids ...types.NodeID) {

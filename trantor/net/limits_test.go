@@ -167,16 +167,16 @@ func TestAStreamThatEndsKeepsNothingOfTheShare(t *testing.T) {
 
 func TestAPeerThatIsTooFastIsReadMoreSlowlyAndLosesNothing(t *testing.T) {
 	for name, edit := range map[string]func(*Limits){
-		"messages": func(l *Limits) { l.MessagesPerSecond = 1000 },
-		// A second's worth is at least the largest message, 100 kB here.
-		"bytes": func(l *Limits) { l.BytesPerSecond, l.MessageBytesMax = 100_000, 100_000 },
+		"messages": func(l *Limits) { l.MessagesPerSecond = 20 },
+		// A second's worth is at least the largest message.
+		"bytes": func(l *Limits) { l.BytesPerSecond, l.MessageBytesMax = 20*100, 100 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSystem(t, 3, func(cfg *Config) { edit(&cfg.Limits) })
 			r := s.replicas[0]
 			r.start(mir.NodeConfig{})
 			fast, other := intrudeAs(t, s.members[0].Addr, 1), intrudeAs(t, s.members[0].Addr, 2)
-			const messages = 1100 // Of 100 bytes: 1.1 seconds' worth.
+			const messages = 30 // Of 100 bytes: 1.5 seconds' worth.
 			frame := frameOf(appID, make([]byte, 90))
 			for range messages {
 				fast.send(frame)

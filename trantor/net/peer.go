@@ -3,7 +3,6 @@ package net
 import (
 	"context"
 	"crypto/ed25519"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +30,7 @@ type peer struct {
 	addr         string
 	sessions     uint64             // That had a stream.
 	endSession   context.CancelFunc // Nil without a session.
-	inbound      net.Conn           // The connection it sends on; nil without.
+	inbound      *inbound           // The connection it sends on; nil without.
 	refusedUntil time.Time
 	counted      PeerStats // What is only counted. The rest is filled in by stats.
 }
@@ -57,7 +56,7 @@ func (p *peer) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.inbound != nil {
-		_ = p.inbound.Close() // The link's reader sees it.
+		p.inbound.hangUp()
 	}
 }
 
@@ -96,7 +95,7 @@ func (p *peer) connected() {
 
 // adopt makes conn the one connection that the peer sends on: an older one is
 // closed.
-func (p *peer) adopt(conn net.Conn, now time.Time) error {
+func (p *peer) adopt(conn *inbound, now time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -106,14 +105,14 @@ func (p *peer) adopt(conn net.Conn, now time.Time) error {
 		return errPunished
 	}
 	if p.inbound != nil {
-		_ = p.inbound.Close()
+		p.inbound.hangUp()
 	}
 	p.inbound = conn
 	return nil
 }
 
 // abandon forgets conn, which is closed.
-func (p *peer) abandon(conn net.Conn) {
+func (p *peer) abandon(conn *inbound) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.inbound == conn {

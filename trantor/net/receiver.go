@@ -72,15 +72,15 @@ func (t *Transport) receive(stream grpc.ServerStream) error {
 	if !ok {
 		return errNotLinked
 	}
-	info, ok := from.AuthInfo.(inboundLink)
+	info, ok := from.AuthInfo.(inboundInfo)
 	if !ok {
 		return errNotLinked
 	}
-	defer info.raw.Close()
+	defer info.conn.hangUp()
 	if err := stream.SendHeader(nil); err != nil {
 		return err
 	}
-	r := &receiver{t: t, peer: info.peer, ctx: stream.Context()}
+	r := &receiver{t: t, peer: info.conn.peer, ctx: stream.Context()}
 	defer r.giveBack()
 	for {
 		var in inFrame

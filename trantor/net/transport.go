@@ -23,7 +23,6 @@ import (
 // mir.Send and injects mir.Received. It is started once.
 type Transport struct {
 	cfg      Config
-	listener net.Listener
 	identity *identity
 	door     *door
 	server   *grpc.Server
@@ -50,30 +49,31 @@ func New(cfg Config) (*Transport, error) {
 		return nil, fmt.Errorf("transport of replica %d: %w", cfg.Node, err)
 	}
 	t := &Transport{
-		cfg: cfg, listener: cfg.Listener,
+		cfg:      cfg,
 		identity: &identity{node: cfg.Node, system: cfg.SystemID, key: cfg.Key},
 		peers:    map[types.NodeID]*peer{},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.door = newDoor(t)
 	if err := t.SetPeers(cfg.Peers); err != nil {
 		return nil, err
 	}
 	if _, err := t.identity.certificate(); err != nil {
 		return nil, fmt.Errorf("transport of replica %d: %w", cfg.Node, err)
 	}
-	if t.listener == nil {
+	listener := cfg.Listener
+	if listener == nil {
 		var err error
-		if t.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+		if listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 			return nil, fmt.Errorf("transport of replica %d: %w", cfg.Node, err)
 		}
 	}
+	t.door = newDoor(t, listener)
 	t.server = t.newServer()
 	return t, nil
 }
 
 // Addr is where this replica is reached, host:port.
-func (t *Transport) Addr() string { return t.listener.Addr().String() }
+func (t *Transport) Addr() string { return t.door.Addr().String() }
 
 // SetPeers says who this replica speaks with from now on: the members with a
 // weight, without itself. It connects to new ones, closes the links with those
@@ -166,7 +166,7 @@ func (t *Transport) startSender(p *peer) {
 // serve accepts connections until Stop.
 func (t *Transport) serve() {
 	defer t.work.Done()
-	if err := t.server.Serve(t.listener); err != nil && t.ctx.Err() == nil {
+	if err := t.server.Serve(t.door); err != nil && t.ctx.Err() == nil {
 		t.in.Fail(fmt.Errorf("trantor/net: accepting connections: %w", err))
 	}
 }
@@ -181,8 +181,8 @@ func (t *Transport) Stop() {
 		p.leave()
 	}
 	t.mu.Unlock()
-	t.door.close()
-	_ = t.listener.Close() // Serve closes it too, if there is one.
+	t.door.shut()
+	_ = t.door.Listener.Close() // The server closes it too, if it serves.
 	t.server.Stop()
 	t.work.Wait()
 }
