@@ -209,7 +209,7 @@ func (r *run) addWorktree(ctx context.Context, commit string) (top, module strin
 
 // configure reads the base side's perfgate.yml: a change cannot bring its own
 // policy.
-func (r *run) configure(context.Context) error {
+func (r *run) configure(ctx context.Context) error {
 	data, err := os.ReadFile(filepath.Join(r.baseDir, configFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -228,7 +228,31 @@ func (r *run) configure(context.Context) error {
 		}
 	}
 	r.manifest.Policy = r.cfg.Policy
+	if err := r.readWaivers(ctx); err != nil {
+		return err
+	}
 	return r.chooseSuite()
+}
+
+// readWaivers reads what the head side's commits ask to be accepted. Whether
+// that may be is the base side's policy.
+func (r *run) readWaivers(ctx context.Context) error {
+	trailers, err := r.repo.Trailers(ctx, r.manifest.Base.Commit, r.manifest.Head.Commit, config.WaiverTrailer)
+	if err != nil {
+		return err
+	}
+	for _, t := range trailers {
+		w := config.ParseWaiver(t.Value, t.Commit, time.Now())
+		switch {
+		case w.Refused != "":
+		case !r.cfg.Waivers.Allow:
+			w.Refused = "the base side's policy allows no waivers"
+		case len(r.cfg.Waivers.By) > 0:
+			w.Refused = "it counts once " + strings.Join(r.cfg.Waivers.By, " or ") + " has approved the pull request"
+		}
+		r.manifest.Waivers = append(r.manifest.Waivers, w)
+	}
+	return nil
 }
 
 func (r *run) warn(format string, args ...any) {

@@ -2,6 +2,7 @@ package recording
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/perfgate/perfgate/gate/config"
@@ -58,6 +59,25 @@ func (k Key) String() string {
 		s += fmt.Sprintf("-%d", k.Procs)
 	}
 	return s
+}
+
+// Short is the key as reports show it: the package below module, and the name
+// without the word that every name begins with.
+func (k Key) Short(module string) string {
+	pkg := strings.TrimPrefix(strings.TrimPrefix(k.Pkg, module), "/")
+	name := strings.TrimPrefix(k.Name, "Benchmark")
+	if k.Name != "" && k.Procs > 1 {
+		name += fmt.Sprintf("-%d", k.Procs)
+	}
+	switch {
+	case pkg == "" && name == "":
+		return path.Base(k.Pkg)
+	case pkg == "":
+		return name
+	case name == "":
+		return pkg
+	}
+	return pkg + "." + name
 }
 
 // Compare orders keys by package, name and GOMAXPROCS.
@@ -217,6 +237,7 @@ type Manifest struct {
 	Machine    Machine         `json:"machine"`
 	Seed       uint64          `json:"seed"` // of every coin: order, core, benchmark order
 	Policy     config.Policy   `json:"policy"`
+	Waivers    []config.Waiver `json:"waivers,omitempty"` // asked for by the commits of the head side
 	Units      map[string]Unit `json:"units"`
 	Benchmarks []Benchmark     `json:"benchmarks"`
 	Family     []Test          `json:"family"`

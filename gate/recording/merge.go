@@ -102,10 +102,10 @@ func inOrder(shards []Bundle) ([]Bundle, error) {
 func agree(shards []Bundle) error {
 	identity := func(m *Manifest) []any {
 		return []any{m.Tool, m.Command, m.Module, m.Suite, m.Bench, m.Base, m.Head, m.AA, m.Toolchain, m.BuildFlags,
-			m.Machine.ClassID, m.Policy}
+			m.Machine.ClassID, m.Policy, m.Waivers}
 	}
 	names := []string{"the version of perfgate", "the command", "the module", "the suite", "--bench", "the base side", "the head side",
-		"whether both sides are one tree on purpose", "the toolchain", "the build flags", "the machine class", "the policy"}
+		"whether both sides are one tree on purpose", "the toolchain", "the build flags", "the machine class", "the policy", "the waivers"}
 	want := identity(&shards[0].Manifest)
 	for _, b := range shards[1:] {
 		for i, have := range identity(&b.Manifest) {

@@ -53,6 +53,7 @@ func (md *markdown) loud() {
 	md.fold("not measured, and what would fix it", md.outcomeTable(md.notMeasured()))
 	md.fold("added and skipped benchmarks", md.outcomeTable(md.harmless()))
 	md.fold("drift against the stored baseline", md.driftTable())
+	md.fold("waivers", md.waiverLines())
 	md.fold("how to reproduce", md.reproduce())
 	md.fold("method and versions", md.methodLines())
 	md.allRows()
@@ -206,6 +207,14 @@ func (md *markdown) reproduce() []string {
 		"- the verdict from the recorded samples: " + code("perfgate replay BUNDLE"),
 		"- measured again: " + code("perfgate local --base "+shellWord(md.Manifest.Base.Commit)),
 	}
+}
+
+func (md *markdown) waiverLines() []string {
+	var lines []string
+	for _, w := range md.waivers() {
+		lines = append(lines, "- "+code(w))
+	}
+	return lines
 }
 
 func (md *markdown) methodLines() []string {

@@ -12,10 +12,10 @@ package report
 import (
 	"fmt"
 	"math"
-	"path"
 	"strings"
 
 	"github.com/perfgate/perfgate/gate/compare"
+	"github.com/perfgate/perfgate/gate/config"
 	"github.com/perfgate/perfgate/gate/recording"
 	"github.com/perfgate/perfgate/gate/verdict"
 )
@@ -39,7 +39,7 @@ type Options struct {
 
 // decisionOrder is the order of counts in every headline.
 var decisionOrder = []verdict.Decision{
-	verdict.Regressed, verdict.Improved, verdict.Pass, verdict.Inconclusive, verdict.LayoutSensitive, verdict.Identical, verdict.Ungated,
+	verdict.Regressed, verdict.Waived, verdict.Improved, verdict.Pass, verdict.Inconclusive, verdict.LayoutSensitive, verdict.Identical, verdict.Ungated,
 }
 
 // countWords are the decisions as they read behind a number.
@@ -49,6 +49,7 @@ var countWords = map[verdict.Decision]string{
 	verdict.Pass:         "pass",
 	verdict.Inconclusive: "inconclusive",
 
+	verdict.Waived:          "waived",
 	verdict.LayoutSensitive: "layout-sensitive",
 	verdict.Identical:       "unchanged",
 	verdict.Ungated:         "not gated",
@@ -58,6 +59,8 @@ var countWords = map[verdict.Decision]string{
 // change" is claimed only where every row was decided.
 func (in Input) Words() string {
 	switch noChange := in.Verdict.Headline == verdict.SuiteNoChange; {
+	case noChange && in.Verdict.Counts[verdict.Waived] > 0:
+		return "slower, as accepted"
 	case noChange && in.Manifest.AA:
 		return "unchanged"
 	case noChange && in.Verdict.Counts[verdict.Inconclusive]+in.Verdict.Counts[verdict.LayoutSensitive] > 0:
@@ -113,7 +116,7 @@ func (in Input) notMeasured() []recording.Outcome {
 // matters: what changed, and what was asked for and could not be decided.
 func (in Input) matters(row verdict.Row) bool {
 	switch row.Decision {
-	case verdict.Regressed, verdict.Improved, verdict.LayoutSensitive:
+	case verdict.Regressed, verdict.Improved, verdict.Waived, verdict.LayoutSensitive:
 		return true
 	case verdict.Inconclusive:
 		return in.Manifest.Policy.For(row.Change.Test.Key.String(), row.Change.Test.Unit).Required
@@ -139,26 +142,12 @@ func (in Input) split(all bool) (shown, folded []verdict.Row) {
 	return shown, folded
 }
 
-// benchmark is a key as it is shown: the package below its module, and the name
-// without the word that every name begins with.
+// benchmark is a key as it is shown.
 func (in Input) benchmark(k recording.Key) string {
 	if k.Pkg == "" {
 		return "the whole run"
 	}
-	pkg := strings.TrimPrefix(strings.TrimPrefix(k.Pkg, in.Manifest.Module), "/")
-	name := strings.TrimPrefix(k.Name, "Benchmark")
-	if k.Name != "" && k.Procs > 1 {
-		name += fmt.Sprintf("-%d", k.Procs)
-	}
-	switch {
-	case pkg == "" && name == "":
-		return path.Base(k.Pkg)
-	case pkg == "":
-		return name
-	case name == "":
-		return pkg
-	}
-	return pkg + "." + name
+	return k.Short(in.Manifest.Module)
 }
 
 // effect is a change in the direction in which the unit is read: +5% of tx/s is
@@ -384,6 +373,39 @@ func (in Input) cost() string {
 		s += "; the budget ended before everything was decided"
 	}
 	return s
+}
+
+// waivers lists what was asked to be accepted, and what became of each request.
+func (in Input) waivers() []string {
+	var out []string
+	for _, w := range in.Manifest.Waivers {
+		text := fmt.Sprintf("%.7s: ", w.Commit)
+		if w.Benchmark != "" {
+			text += fmt.Sprintf("%s %s <=%g%% until %s, ", w.Benchmark, w.Unit, w.Percent, w.Until)
+		}
+		out = append(out, text+w.Reason+" ("+in.became(w)+")")
+	}
+	return out
+}
+
+// became is what a waiver did.
+func (in Input) became(w config.Waiver) string {
+	if w.Refused != "" {
+		return "refused: " + w.Refused
+	}
+	for _, row := range in.Verdict.Rows {
+		test := row.Change.Test
+		if !w.Covers(test.Key.String(), test.Key.Short(in.Manifest.Module), test.Unit) {
+			continue
+		}
+		switch row.Decision {
+		case verdict.Waived:
+			return "accepted"
+		case verdict.Regressed:
+			return "not accepted: the slowdown is larger"
+		}
+	}
+	return "nothing to accept"
 }
 
 // shards tells a part of a suite, or what was merged from parts, from a run of

@@ -21,6 +21,7 @@ func Terminal(w io.Writer, in Input) error {
 	t.outcomes()
 	t.baseline()
 	t.list("warnings", in.Manifest.Warnings)
+	t.list("waivers", in.waivers())
 	t.method()
 	t.next()
 	t.line("%s", in.LastLine())
@@ -340,7 +341,7 @@ const (
 )
 
 var decisionColor = map[verdict.Decision]string{
-	verdict.Regressed: red, verdict.Improved: green, verdict.Inconclusive: yellow, verdict.LayoutSensitive: yellow,
+	verdict.Regressed: red, verdict.Improved: green, verdict.Inconclusive: yellow, verdict.LayoutSensitive: yellow, verdict.Waived: yellow,
 }
 
 var headlineColor = map[verdict.Headline]string{

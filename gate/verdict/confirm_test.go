@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/perfgate/perfgate/gate/config"
 	"github.com/perfgate/perfgate/gate/recording"
 )
 
@@ -78,13 +79,12 @@ func TestACanaryThatDiffersVoidsTheSession(t *testing.T) {
 	}
 }
 
-// At most one session in a thousand is voided without cause. 1,000 sessions of
-// two canaries void none or few: eight or more have probability 1e-5 at a rate of
-// .001 (Poisson).
+// At most one session in a thousand is voided without cause: of 300 sessions of
+// two canaries, five or more with probability 2e-5 (Poisson of .3).
 func TestAnEvenCanaryVoidsHardlyEver(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	voids := 0
-	for range 1000 {
+	for range 300 {
 		f := newFixture().timed(0, same...).timed(1, same...)
 		for i := range 2 {
 			var d []float64
@@ -99,7 +99,48 @@ func TestAnEvenCanaryVoidsHardlyEver(t *testing.T) {
 			voids++
 		}
 	}
-	if voids >= 8 {
-		t.Errorf("%d of 1000 sessions voided", voids)
+	if voids >= 5 {
+		t.Errorf("%d of 300 sessions voided", voids)
+	}
+}
+
+func TestAWaiverAcceptsWhatItCoversAndNoMore(t *testing.T) {
+	waiver := config.Waiver{Commit: strings.Repeat("a", 40), Benchmark: keyOf(0).Short("example.org/m"), Unit: "cpu-sec/op", Percent: 10, Until: "2026-12-31", Reason: "worth it"}
+	for name, c := range map[string]struct {
+		edit func(*config.Waiver)
+		want Decision
+	}{
+		"covers":            {func(*config.Waiver) {}, Waived},
+		"by its whole name": {func(w *config.Waiver) { w.Benchmark = keyOf(0).String() }, Waived},
+		"too small":         {func(w *config.Waiver) { w.Percent = 5 }, Regressed},
+		"another benchmark": {func(w *config.Waiver) { w.Benchmark = "B" }, Regressed},
+		"another unit":      {func(w *config.Waiver) { w.Unit = "sec/op" }, Regressed},
+		"refused":           {func(w *config.Waiver) { w.Refused = "expired" }, Regressed},
+	} {
+		f := newFixture().timed(0, wobble(60, .08, .01)...).timed(1, same...)
+		f.b.Manifest.Module = "example.org/m"
+		w := waiver
+		c.edit(&w)
+		f.b.Manifest.Waivers = []config.Waiver{w}
+		v := f.decide(t)
+		if v.Rows[0].Decision != c.want {
+			t.Errorf("%s: %s (%s), want %s", name, v.Rows[0].Decision, v.Rows[0].Why, c.want)
+		}
+		if exit := map[Decision]int{Waived: ExitPass, Regressed: ExitRegression}[c.want]; v.Exit != exit {
+			t.Errorf("%s: exit %d, want %d", name, v.Exit, exit)
+		}
+	}
+}
+
+// An exact rise is accepted by its relative size.
+func TestAWaiverCoversExactMetricsToo(t *testing.T) {
+	f := newFixture().exact(0, 10, 100, 104)
+	f.b.Manifest.Waivers = []config.Waiver{{Benchmark: keyOf(0).String(), Unit: "allocs/op", Percent: 4, Until: "2026-12-31"}}
+	if v := f.decide(t); v.Rows[0].Decision != Waived {
+		t.Errorf("a rise by 4 %%, of which 4 %% are accepted, is %s", v.Rows[0].Decision)
+	}
+	f.b.Manifest.Waivers[0].Percent = 3.9
+	if v := f.decide(t); v.Rows[0].Decision != Regressed {
+		t.Errorf("a rise by 4 %%, of which 3.9 %% are accepted, is %s", v.Rows[0].Decision)
 	}
 }

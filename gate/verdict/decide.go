@@ -3,6 +3,7 @@ package verdict
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -100,6 +101,9 @@ func (j *judge) row(c compare.Change) Row {
 	default:
 		j.timed(&r)
 	}
+	if r.Decision == Regressed {
+		j.waive(&r)
+	}
 	r.Gating = r.Decision != Ungated && rule.FailOn != config.FailOnNever
 	if r.Gating && rule.Required && r.Decision == Inconclusive {
 		j.failed = true
@@ -161,6 +165,30 @@ func (j *judge) timed(r *Row) {
 		}
 	default:
 		j.unfinished(r, t)
+	}
+}
+
+// waive accepts a regression that a waiver covers. A slowdown beyond the waiver's
+// bound stays a regression, and says that one was asked for.
+func (j *judge) waive(r *Row) {
+	slowdown := 0.0
+	switch c := r.Change; {
+	case c.Timed != nil:
+		slowdown = 100 * math.Expm1(c.Timed.Delta)
+	case c.Exact != nil:
+		slowdown = 100 * math.Abs(c.Exact.Relative)
+	}
+	key := r.Change.Test.Key
+	for _, w := range j.manifest.Waivers {
+		if !w.Covers(key.String(), key.Short(j.manifest.Module), r.Change.Test.Unit) {
+			continue
+		}
+		if slowdown <= w.Percent*(1+1e-9) { // 104/100 - 1 is a little more than 4 %
+			r.Decision = Waived
+			r.Why += fmt.Sprintf("; accepted up to %g %% until %s by %.7s: %s", w.Percent, w.Until, w.Commit, w.Reason)
+			return
+		}
+		r.Why += fmt.Sprintf("; %.7s accepts up to %g %% only", w.Commit, w.Percent)
 	}
 }
 
@@ -325,7 +353,7 @@ func drift(ref *recording.BaselineRef) []recording.BaselineCheck {
 }
 
 // seriousness orders rows.
-var seriousness = map[Decision]int{Regressed: 0, LayoutSensitive: 1, Inconclusive: 2, Improved: 3, Pass: 4, Identical: 5, Ungated: 6}
+var seriousness = map[Decision]int{Regressed: 0, Waived: 1, LayoutSensitive: 2, Inconclusive: 3, Improved: 4, Pass: 5, Identical: 6, Ungated: 7}
 
 func compareRows(a, b Row) int {
 	return cmp.Or(

@@ -24,9 +24,11 @@ const (
 	Pass      Decision = "pass" // no slowdown of the size asked about
 	// LayoutSensitive: slower as first linked, but not on most relinked layouts.
 	LayoutSensitive Decision = "layout-sensitive"
-	Inconclusive    Decision = "inconclusive" // neither, at the cap or the end of the budget
-	Identical       Decision = "unchanged"    // identical binaries and inputs
-	Ungated         Decision = "ungated"      // direction unknown, or ignored by policy: shown only
+	// Waived: slower, and accepted by a waiver that covers it.
+	Waived       Decision = "waived"
+	Inconclusive Decision = "inconclusive" // neither, at the cap or the end of the budget
+	Identical    Decision = "unchanged"    // identical binaries and inputs
+	Ungated      Decision = "ungated"      // direction unknown, or ignored by policy: shown only
 )
 
 // Row is one benchmark and unit with its decision.
