@@ -33,6 +33,7 @@ type Broadcast struct{ Value string }
 // Deliver is the indication, which the module emits to Config.Up.
 type Deliver struct {
 	From  mir.NodeID
+	No    uint64 // Which broadcast of From's; always 0 without NewMany.
 	Value string
 }
 
@@ -54,9 +55,14 @@ type Config struct {
 	Up     mir.ModuleID // Gets Deliver.
 	N      int          // Processes, with node numbers 0..N-1; fewer than N/3 are Byzantine.
 	Sender mir.NodeID   // The designated sender.
+
+	// Sub and No are those of this broadcast among many, as NewMany sets them,
+	// and zero for one alone.
+	Sub mir.SubID
+	No  uint64
 }
 
-// New makes the module. Read it beside the book: the comments are its lines.
+// New makes the module of one broadcast. Read it beside the book: the comments are its lines.
 func New(cfg Config) *dsl.Module {
 	m := dsl.New("bcb")
 	everyone := make([]mir.NodeID, cfg.N)
@@ -72,7 +78,7 @@ func New(cfg Config) *dsl.Module {
 	// upon event <bcb, Broadcast | m> do                  // only process s
 	dsl.On(m, func(ev Broadcast, out *mir.Out) {
 		// forall q do trigger <al, Send | q, [SEND, m]>
-		out.Emit(cfg.Net, mir.Send{To: everyone, Dest: cfg.Self, Msg: Send(ev)})
+		out.Emit(cfg.Net, mir.Send{To: everyone, Dest: cfg.Self, Sub: cfg.Sub, Msg: Send(ev)})
 	})
 
 	// upon event <al, Deliver | p, [SEND, m]> such that p = s and sentecho = FALSE do
@@ -82,7 +88,7 @@ func New(cfg Config) *dsl.Module {
 		}
 		sentEcho = true
 		// forall q do trigger <al, Send | q, [ECHO, m]>
-		out.Emit(cfg.Net, mir.Send{To: everyone, Dest: cfg.Self, Msg: Echo(msg)})
+		out.Emit(cfg.Net, mir.Send{To: everyone, Dest: cfg.Self, Sub: cfg.Sub, Msg: Echo(msg)})
 	})
 
 	// upon event <al, Deliver | p, [ECHO, m]> do
@@ -99,7 +105,7 @@ func New(cfg Config) *dsl.Module {
 			delivered = true
 			// trigger <bcb, Deliver | s, m>
 			value, _ := quorum(echos, cfg.N, f)
-			out.Emit(cfg.Up, Deliver{From: cfg.Sender, Value: value})
+			out.Emit(cfg.Up, Deliver{From: cfg.Sender, No: cfg.No, Value: value})
 		})
 	return m
 }
