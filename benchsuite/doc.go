@@ -14,6 +14,7 @@
 // The units are sec/op, B/op and allocs/op.
 //
 //	framework     Dispatch FanOut Timer Inject Inproc
+//	network       NetRoundTrip NetBroadcast
 //	wire          Encode Decode EncodeBatch DecodeBatch
 //	types         Window WindowEncode Quorum
 //	mempool       Submit MakeBatch

@@ -173,6 +173,33 @@ func TestAPeersNewConnectionReplacesTheOldOne(t *testing.T) {
 	}
 }
 
+func TestAConnectionThatEndsLeavesNothingBehind(t *testing.T) {
+	s := newSystem(t, 2, nil)
+	s.replicas[0].start(mir.NodeConfig{})
+	config := clientTLS(honestCertificate(t, 1))
+	config.NextProtos = []string{"h2"}
+	for range 20 {
+		conn, err := tls.Dial("tcp", s.members[0].Addr, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// With what was sent unread, closing resets the connection at once.
+		if err := conn.NetConn().(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.NetConn().Close()
+	}
+	d := s.replicas[0].transport.door
+	eventually(t, "the door to forget them", func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.all)+len(d.pending) == 0
+	})
+	if s.replicas[0].peerStats(1).Receiving {
+		t.Error("the peer is taken for connected")
+	}
+}
+
 func TestACertificateIsMadeAnewAtHalfItsLife(t *testing.T) {
 	id := &identity{node: 1, system: testSystem, key: testKey(1)}
 	get := func() *tls.Certificate {

@@ -108,8 +108,8 @@ type system struct {
 	edit     func(*Config)
 }
 
-// newSystem makes replicas. edit may change their configurations, and started
-// says whether they run.
+// newSystem makes replicas that do not run yet. edit may change their
+// configurations.
 func newSystem(t *testing.T, n int, edit func(*Config)) *system {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })

@@ -139,7 +139,7 @@ func (o *outbox) settle(f frame, sent bool) {
 }
 
 // connect and disconnect say whether somebody takes. A peer that is not
-// connected holds nobody.
+// connected holds nobody, and loses the newest of what is above PauseBytes.
 func (o *outbox) connect() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -151,6 +151,12 @@ func (o *outbox) disconnect() {
 	defer o.mu.Unlock()
 	o.connected = false
 	o.release()
+	for _, lane := range []*[]frame{&o.payloads, &o.votes} {
+		for len(*lane) > 0 && o.bytes > o.bounds.PauseBytes {
+			o.bytes -= popBack(lane).cost()
+			o.drop(1)
+		}
+	}
 }
 
 // close drops what is queued and everything put from now on.
@@ -206,11 +212,19 @@ func (o *outbox) stats(s *PeerStats) {
 	s.OutboxBytes, s.Dropped = o.bytes, o.dropped
 }
 
-// popFront removes the first of a list that is not empty, and the list's
-// reference to it.
+// popFront and popBack remove the first and the last of a list that is not empty,
+// and the list's reference to it.
 func popFront(list *[]frame) frame {
 	f := (*list)[0]
 	(*list)[0] = frame{}
 	*list = (*list)[1:]
+	return f
+}
+
+func popBack(list *[]frame) frame {
+	last := len(*list) - 1
+	f := (*list)[last]
+	(*list)[last] = frame{}
+	*list = (*list)[:last]
 	return f
 }

@@ -102,17 +102,22 @@ func TestTheNewestFrameAboveMaxIsDropped(t *testing.T) {
 
 func TestAPeerThatIsNotConnectedHoldsNobodyAndGetsPauseBytesAtMost(t *testing.T) {
 	o, in := testOutbox(time.Hour)
-	for i := range 6 {
+	for i := range 8 {
 		o.put(vote(i))
 	}
-	o.disconnect()
+	o.settle(mustTake(t, o), false) // Lost with the connection: number 0.
+	o.disconnect()                  // 6 and 7 are above PauseBytes.
 	if in.n.Load() != 0 {
 		t.Fatal("it still holds")
 	}
-	o.settle(mustTake(t, o), false) // Lost with the connection.
-	o.put(vote(6))                  // The bytes are at PauseBytes.
-	if in.n.Load() != 0 || o.dropped != 2 || o.bytes != 500 {
-		t.Fatalf("%d holds, %d dropped, %d bytes; want 0, 2, 500", in.n.Load(), o.dropped, o.bytes)
+	o.put(vote(8))
+	if in.n.Load() != 0 || o.dropped != 4 || o.bytes != 500 {
+		t.Fatalf("%d holds, %d dropped, %d bytes; want 0, 4, 500", in.n.Load(), o.dropped, o.bytes)
+	}
+	for i := range 5 {
+		if f := mustTake(t, o); f.sub != mir.SubID(1+i) {
+			t.Fatalf("kept frame %d, want %d", f.sub, 1+i)
+		}
 	}
 }
 
