@@ -34,9 +34,9 @@ func newAgreement(n int) *agreement {
 	for i := range n {
 		a.configs = append(a.configs, pbft.Config{
 			Node: types.NodeID(i), Members: members, Crypto: cryptos[i],
-			Log: self, Net: netModule, Timer: timerModule,
-			Validate: func(types.Proposal) error { return nil },
-			Timeout:  time.Second, Stats: &a.stats[i],
+			Log: self, Net: netModule, Timer: timerModule, Store: storeModule,
+			Validate: func(types.Proposal) error { return nil }, CertsMax: 1,
+			Timeout: time.Second, ResendAfter: time.Second, Stats: &a.stats[i],
 		})
 	}
 	a.group = newGroup(make([]mir.Module, n), nil)
@@ -205,9 +205,9 @@ func logsOf(n int) ([]mir.Module, []pbft.Stats) {
 	for i := range n {
 		cfg := pbft.Config{
 			Node: types.NodeID(i), Members: members, Crypto: cryptos[i],
-			Log: self, Net: netModule, Timer: timerModule,
-			Validate: func(types.Proposal) error { return nil },
-			Timeout:  time.Second, Stats: &stats[i],
+			Log: self, Net: netModule, Timer: timerModule, Store: storeModule,
+			Validate: func(types.Proposal) error { return nil }, CertsMax: 1,
+			Timeout: time.Second, ResendAfter: time.Second, Stats: &stats[i],
 		}
 		nodes[i] = iss.New(iss.Config{
 			Node: types.NodeID(i), Members: members, Self: self, Net: netModule, Delivery: deliveryModule,

@@ -45,7 +45,6 @@ func sampleProposal(count int) types.Proposal {
 func sampleViewChange() pbft.ViewChange {
 	m := pbft.ViewChange{View: 1, Sig: pattern(types.SignatureBytes)}
 	for i := range 8 {
-		m.Undecided = append(m.Undecided, types.SeqNr(2*i), types.SeqNr(2*i+1))
 		m.Prepared = append(m.Prepared, pbft.Prepared{Seq: types.SeqNr(i), Proposal: sampleProposal(1), Sigs: sampleSigs(3)})
 	}
 	return m

@@ -230,8 +230,9 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 func (r *Replica) newInstance(cfg Config, members quorum.Membership) func(types.Segment, mir.SubID) iss.Instance {
 	c := pbft.Config{
 		Node: cfg.Node, Members: members, Crypto: cfg.Crypto,
-		Log: r.IDs.Ordering, Net: r.IDs.Net, Timer: r.IDs.Timer,
-		Timeout: cfg.Params.ViewTimeout, Stats: r.pbft,
+		Log: r.IDs.Ordering, Net: r.IDs.Net, Timer: r.IDs.Timer, Store: r.IDs.Store,
+		CertsMax: cfg.Params.CertsPerSlotMax,
+		Timeout:  cfg.Params.ViewTimeout, ResendAfter: cfg.Params.ResendAfter, Stats: r.pbft,
 		Validate: func(p types.Proposal) error {
 			if len(p.Certs) > cfg.Params.CertsPerSlotMax {
 				return fmt.Errorf("%d certificates in a proposal, limit %d", len(p.Certs), cfg.Params.CertsPerSlotMax)

@@ -46,7 +46,7 @@ func (q *equivocator) propose(v *villain, sub mir.SubID, m pbft.PrePrepare, odd 
 	v.assertStatement(sub, 0, m.Seq, digestOf(m.Proposal), m.Sig)
 	other := q.earlier
 	if len(m.Proposal.Certs) > 0 {
-		q.earlier, other = m.Proposal, types.Proposal{}
+		q.earlier, other = m.Proposal, types.Proposal{Skip: true}
 	}
 	return sim.Fate{Replace: v.prePrepare(sub, m.Seq, other)}, odd
 }

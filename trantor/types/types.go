@@ -71,8 +71,12 @@ type Certificate struct {
 	Sigs    []Signature
 }
 
-// Proposal is what one log position holds: certificates, or nothing at all
-// (the empty proposal that fills a slot).
+// Proposal is what one log position holds: certificates, or nothing at all. With
+// Skip the slot's leader itself left it empty. The zero Proposal comes from a
+// view change only, so that the log tells leaders that did their part from
+// leaders that were deposed.
+// Invariant: with Skip there are no certificates.
 type Proposal struct {
 	Certs []Certificate
+	Skip  bool
 }

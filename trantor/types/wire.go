@@ -204,8 +204,13 @@ func ReadSigs(r *Reader) []Signature {
 }
 
 // AppendProposal appends p; ReadProposal is its reverse. The encoding is also
-// what a proposal's digest is taken over.
+// what a proposal's digest is taken over: one byte that says whether the leader
+// skipped the slot, and if not, the certificates.
 func AppendProposal(dst []byte, p Proposal) []byte {
+	if p.Skip {
+		return append(dst, 1)
+	}
+	dst = append(dst, 0)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(p.Certs)))
 	for _, c := range p.Certs {
 		dst = AppendCert(dst, c)
@@ -215,6 +220,13 @@ func AppendProposal(dst []byte, p Proposal) []byte {
 
 // ReadProposal reads what AppendProposal wrote.
 func ReadProposal(r *Reader) Proposal {
+	switch skip := r.U8(); skip {
+	case 0:
+	case 1:
+		return Proposal{Skip: true}
+	default:
+		r.Fail(fmt.Errorf("proposal of kind %d", skip))
+	}
 	n := r.Count(MaxCertsPerSlot, minCertWireBytes)
 	if n == 0 {
 		return Proposal{}

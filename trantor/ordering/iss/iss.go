@@ -169,7 +169,7 @@ func (l *Log) epoch(nr types.Epoch) *epoch {
 
 // onReceived routes a peer's message by its epoch: now, later, or never.
 func (l *Log) onReceived(sub mir.SubID, m mir.Received, out *mir.Out) {
-	if !l.cfg.Members.Has(m.From) || m.From == l.cfg.Node {
+	if !l.cfg.Members.Has(m.From) {
 		l.stats.Stranger++
 		return
 	}
@@ -312,7 +312,7 @@ func (l *Log) proposeOwn(out *mir.Out) {
 			l.propose(l.takeCerts(), out)
 		case cur.nextOwn < cur.needed:
 			l.stats.Filled++
-			l.propose(types.Proposal{}, out)
+			l.propose(types.Proposal{Skip: true}, out)
 		default:
 			return
 		}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ const (
 	logModule   mir.ModuleID = 1
 	netModule   mir.ModuleID = 2
 	timerModule mir.ModuleID = 3
+	storeModule mir.ModuleID = 4
 	instanceSub mir.SubID    = 7
 )
 
@@ -37,12 +40,18 @@ type group struct {
 	codec   *types.Codec
 
 	inFlight []packet
-	timers   []*mir.SetTimer                  // By replica; nil if not set.
-	decided  []map[types.SeqNr]types.Proposal // By replica.
+	timers   []map[uint64]mir.SetTimer        // By replica and number.
+	stores   []map[string]string              // By replica: what is durable.
+	decided  []map[types.SeqNr]types.Proposal // By replica, in all its lives.
+	latest   []map[types.SeqNr]bool           // By replica: decided in its present life.
+	said     map[string]string                // What correct replicas have said, by what it is about.
 	reported []map[types.SeqNr]bool           // By replica.
 	deposed  []bool                           // By replica.
 	lost     func(packet) bool                // Nil loses nothing.
-	trace    bytes.Buffer
+	// fails says of a replica's next write that the replica crashes there, and
+	// whether the write is kept. Nil crashes nobody.
+	fails func(id types.NodeID) (crash, kept bool)
+	trace bytes.Buffer
 }
 
 type packet struct {
@@ -57,7 +66,7 @@ func newGroup(t *testing.T, n, slots int) *group {
 
 func newWeightedGroup(t *testing.T, members quorum.Membership, slots int) *group {
 	n := members.N()
-	g := &group{t: t, members: members, codec: &types.Codec{}, timers: make([]*mir.SetTimer, n), deposed: make([]bool, n)}
+	g := &group{t: t, members: members, codec: &types.Codec{}, deposed: make([]bool, n), said: map[string]string{}}
 	RegisterMessages(g.codec)
 	for i := range slots {
 		g.segment.Slots = append(g.segment.Slots, types.SeqNr(i*n))
@@ -66,20 +75,27 @@ func newWeightedGroup(t *testing.T, members quorum.Membership, slots int) *group
 		g.stats = append(g.stats, &Stats{})
 		g.cryptos = append(g.cryptos, crypto.NewSimulated(1, types.NodeID(id), n))
 		g.decided = append(g.decided, map[types.SeqNr]types.Proposal{})
+		g.latest = append(g.latest, map[types.SeqNr]bool{})
 		g.reported = append(g.reported, map[types.SeqNr]bool{})
-		g.nodes = append(g.nodes, New(Config{
-			Node: types.NodeID(id), Members: members, Crypto: g.cryptos[id],
-			Log: logModule, Net: netModule, Timer: timerModule,
-			Validate: func(p types.Proposal) error {
-				if p.Certs[0].Creator == 99 {
-					return errInvalid
-				}
-				return nil
-			},
-			Timeout: time.Second, Stats: g.stats[id],
-		}, g.segment, instanceSub))
+		g.stores = append(g.stores, map[string]string{})
+		g.timers = append(g.timers, map[uint64]mir.SetTimer{})
+		g.nodes = append(g.nodes, g.newInstance(types.NodeID(id)))
 	}
 	return g
+}
+
+func (g *group) newInstance(id types.NodeID) *Instance {
+	return New(Config{
+		Node: id, Members: g.members, Crypto: g.cryptos[id],
+		Log: logModule, Net: netModule, Timer: timerModule, Store: storeModule,
+		Validate: func(p types.Proposal) error {
+			if p.Certs[0].Creator == 99 {
+				return errInvalid
+			}
+			return nil
+		},
+		CertsMax: 2, Timeout: time.Second, ResendAfter: time.Second / 2, Stats: g.stats[id],
+	}, g.segment, instanceSub)
 }
 
 // value makes a proposal that prints as its number.
@@ -87,33 +103,43 @@ func value(no int) types.Proposal {
 	return types.Proposal{Certs: []types.Certificate{{Creator: types.NodeID(no)}}}
 }
 
+// apply gives an event to a replica, and to itself what it sends to itself.
 func (g *group) apply(id types.NodeID, body mir.Body) {
-	var out mir.Out
-	g.nodes[id].Apply(mir.Event{To: logModule, Sub: instanceSub, Body: body}, &out)
-	for _, ev := range out.Events() {
-		g.emitted(id, ev)
+	queue := []mir.Body{body}
+	for len(queue) > 0 {
+		var out mir.Out
+		g.nodes[id].Apply(mir.Event{To: logModule, Sub: instanceSub, Body: queue[0]}, &out)
+		queue = queue[1:]
+		for _, ev := range out.Events() {
+			if !g.emitted(id, ev, &queue) {
+				g.restart(id)
+				return
+			}
+		}
 	}
 }
 
-func (g *group) emitted(id types.NodeID, ev mir.Event) {
+// emitted reports false where the replica crashes.
+func (g *group) emitted(id types.NodeID, ev mir.Event, queue *[]mir.Body) bool {
 	switch e := ev.Body.(type) {
+	case types.Persist:
+		return g.persist(id, e, queue)
 	case mir.Send:
-		g.tracef("%d sends %s to %v", id, show(e.Msg), e.To)
-		for _, to := range e.To {
-			g.inFlight = append(g.inFlight, packet{from: id, to: to, msg: g.overTheWire(e.Msg)})
-		}
+		g.send(id, e, queue)
 	case mir.SetTimer:
-		g.tracef("%d waits %v", id, e.After)
-		g.timers[id] = &e
+		if _, again := e.Fire.Body.(tick); !again {
+			g.tracef("%d waits %v for %s", id, e.After, showTimer(e.ID))
+		}
+		g.timers[id][e.ID.N] = e
 	case mir.CancelTimer:
-		g.tracef("%d stops waiting", id)
-		g.timers[id] = nil
+		g.tracef("%d stops waiting for %s", id, showTimer(e.ID))
+		delete(g.timers[id], e.ID.N)
 	case types.SlotDecided:
 		g.tracef("%d decides %d: %s", id, e.Seq, showValue(e.Proposal))
-		if _, again := g.decided[id][e.Seq]; again {
-			g.t.Fatalf("replica %d decides slot %d twice", id, e.Seq)
+		if was, again := g.decided[id][e.Seq]; g.latest[id][e.Seq] || again && digestOf(was) != digestOf(e.Proposal) {
+			g.t.Fatalf("replica %d decides slot %d: %s after %s", id, e.Seq, showValue(e.Proposal), showValue(was))
 		}
-		g.decided[id][e.Seq] = e.Proposal
+		g.decided[id][e.Seq], g.latest[id][e.Seq] = e.Proposal, true
 	case types.SlotProposed:
 		g.tracef("%d saw a proposal for %d", id, e.Seq)
 		g.reported[id][e.Seq] = true
@@ -123,6 +149,101 @@ func (g *group) emitted(id types.NodeID, ev mir.Event) {
 	default:
 		g.t.Fatalf("replica %d emits %s", id, ev.Body.EventName())
 	}
+	return true
+}
+
+func (g *group) send(id types.NodeID, e mir.Send, queue *[]mir.Body) {
+	g.checkConsistent(id, e.Msg)
+	var others []types.NodeID
+	for _, to := range e.To {
+		if to == id {
+			*queue = append(*queue, mir.Received{From: id, Msg: e.Msg})
+			continue
+		}
+		others = append(others, to)
+		g.inFlight = append(g.inFlight, packet{from: id, to: to, msg: g.overTheWire(e.Msg)})
+	}
+	if len(others) > 0 {
+		g.tracef("%d sends %s to %v", id, show(e.Msg), others)
+	}
+}
+
+// checkConsistent fails where a replica says a second, different thing about what
+// it may say one thing about, in all its lives.
+func (g *group) checkConsistent(id types.NodeID, m mir.Message) {
+	var about string
+	content := fmt.Sprintf("%+v", m)
+	switch m := m.(type) {
+	case PrePrepare:
+		about, content = fmt.Sprintf("prepare of view 0 slot %d", m.Seq), digestOf(m.Proposal).String()
+	case Prepare:
+		about, content = fmt.Sprintf("prepare of view %d slot %d", m.View, m.Seq), m.Digest.String()
+	case Commit:
+		about = fmt.Sprintf("commit of view %d slot %d", m.View, m.Seq)
+	case ViewChange:
+		about = fmt.Sprintf("view change to %d", m.View)
+	case NewView:
+		about = fmt.Sprintf("new view %d", m.View)
+	case Decision:
+		about = fmt.Sprintf("decision of slot %d", m.Seq)
+	default:
+		return
+	}
+	about = fmt.Sprintf("%s by replica %d", about, id)
+	if was, again := g.said[about]; again && was != content {
+		g.t.Fatalf("%s is\n\t%s\nand was\n\t%s", about, content, was)
+	}
+	g.said[about] = content
+}
+
+func (g *group) persist(id types.NodeID, e types.Persist, queue *[]mir.Body) (up bool) {
+	crash, kept := false, true
+	if g.fails != nil {
+		crash, kept = g.fails(id)
+	}
+	if kept {
+		for _, rec := range e.Puts {
+			g.stores[id][string(rec.Key)] = string(rec.Value)
+		}
+	}
+	if crash {
+		return false
+	}
+	for _, ev := range e.Then {
+		g.emitted(id, ev, queue)
+	}
+	return true
+}
+
+// restart builds a replica again from what it wrote down, and lets it crash
+// again if it likes.
+func (g *group) restart(id types.NodeID) {
+	g.tracef("%d restarts", id)
+	g.nodes[id] = g.newInstance(id)
+	clear(g.timers[id])
+	clear(g.latest[id])
+	if _, err := g.nodes[id].Recover(g.records(id)); err != nil {
+		g.t.Fatalf("replica %d: %v", id, err)
+	}
+	g.apply(id, types.Boot{})
+}
+
+// records is what a replica wrote down.
+func (g *group) records(id types.NodeID) (records []types.Record) {
+	for _, key := range slices.Sorted(maps.Keys(g.stores[id])) {
+		records = append(records, types.Record{Key: []byte(key), Value: []byte(g.stores[id][key])})
+	}
+	return records
+}
+
+func showTimer(id mir.TimerID) string {
+	switch id.N {
+	case tickTimer:
+		return "the tick"
+	case leavingTimer:
+		return "the new view"
+	}
+	return fmt.Sprintf("slot number %d", id.N-firstSlotTimer)
 }
 
 func (g *group) overTheWire(m mir.Message) mir.Message {
@@ -155,16 +276,47 @@ func (g *group) receive(to, from types.NodeID, m mir.Message) {
 	g.apply(to, mir.Received{From: from, Msg: m})
 }
 
-// expire lets the timers of these replicas fire.
+// patience is the timer of a replica's view: that of the new view, or that of the
+// lowest slot. Nil if none is set.
+func (g *group) patience(id types.NodeID) *mir.SetTimer {
+	for _, n := range slices.Sorted(maps.Keys(g.timers[id])) {
+		if n != tickTimer {
+			timer := g.timers[id][n]
+			return &timer
+		}
+	}
+	return nil
+}
+
+// expire ends the patience of these replicas.
 func (g *group) expire(ids ...types.NodeID) {
 	for _, id := range ids {
-		timer := g.timers[id]
+		timer := g.patience(id)
 		if timer == nil {
 			g.t.Fatalf("replica %d has no timer that could fire", id)
 		}
-		g.timers[id] = nil
-		g.tracef("> %d: timeout", id)
+		delete(g.timers[id], timer.ID.N)
+		g.tracef("> %d: timeout of %s", id, showTimer(timer.ID))
 		g.apply(id, timer.Fire.Body)
+	}
+}
+
+// settle lets everybody send again and delivers everything, rounds times.
+func (g *group) settle(rounds int) {
+	for range rounds {
+		g.tick(g.members.Nodes()...)
+		g.run()
+	}
+}
+
+// tick lets these replicas send again, if they want to.
+func (g *group) tick(ids ...types.NodeID) {
+	for _, id := range ids {
+		if timer, set := g.timers[id][tickTimer]; set {
+			delete(g.timers[id], tickTimer)
+			g.tracef("> %d: tick", id)
+			g.apply(id, timer.Fire.Body)
+		}
 	}
 }
 
@@ -235,7 +387,10 @@ func (g *group) change(from types.NodeID, v types.View, certs ...Prepared) ViewC
 }
 
 func showValue(p types.Proposal) string {
-	if len(p.Certs) == 0 {
+	switch {
+	case p.Skip:
+		return "skipped"
+	case len(p.Certs) == 0:
 		return "empty"
 	}
 	return fmt.Sprintf("value %d", p.Certs[0].Creator)
@@ -250,13 +405,15 @@ func show(m mir.Message) string {
 	case Commit:
 		return fmt.Sprintf("COMMIT view %d slot %d digest %s", m.View, m.Seq, m.Digest)
 	case ViewChange:
-		return fmt.Sprintf("VIEW-CHANGE to %d, misses %v, prepared %s", m.View, m.Undecided, showPrepared(m.Prepared))
+		return fmt.Sprintf("VIEW-CHANGE to %d, prepared %s", m.View, showPrepared(m.Prepared))
 	case NewView:
 		var b strings.Builder
 		for _, c := range m.Changes {
 			fmt.Fprintf(&b, " %d%s", c.Signer, showPrepared(c.Prepared))
 		}
 		return fmt.Sprintf("NEW-VIEW %d from view changes%s", m.View, b.String())
+	case Ask:
+		return fmt.Sprintf("ASK for %v", m.Slots)
 	case Decision:
 		return fmt.Sprintf("DECISION slot %d %s", m.Seq, showValue(m.Proposal))
 	}
@@ -277,7 +434,7 @@ func (g *group) shuffle(rng *rand.Rand, timeouts int) {
 	for len(g.inFlight) > 0 {
 		if timeouts > 0 && rng.IntN(10) == 0 {
 			timeouts--
-			if id := types.NodeID(rng.IntN(len(g.nodes))); g.timers[id] != nil {
+			if id := types.NodeID(rng.IntN(len(g.nodes))); g.patience(id) != nil {
 				g.expire(id)
 			}
 		}

@@ -11,70 +11,84 @@ import (
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
-// viewsAheadMax is how far above its own view an instance keeps votes. Timeouts
-// double, so 8 views are 256 times the first timeout.
-const viewsAheadMax = 8
+// How far from its own view an instance keeps votes. Timeouts double, so 8 views
+// are 256 times the first timeout.
+const (
+	viewsAheadMax  = 8
+	viewsBehindMax = 8 // Commits only, and only while the slot is undecided.
+)
 
 // timeoutDoublingsMax ends the growth of the timeout, before it overflows.
 const timeoutDoublingsMax = 16
 
 // Config of an Instance.
 //
-// Memory for each slot: a vote and a commit of every replica for each view up
-// to viewsAheadMax above the current one, and a value for each replica and view
-// at most. For the segment: one view change of every replica.
+// Memory for each slot, with n replicas of which f are faulty: votes and commits
+// of every replica for at most viewsBehindMax + 1 + viewsAheadMax = 17 views, of
+// about 160 bytes a pair, so 2.7 KB * n. Values by digest: the first proposal
+// of the leader, the one that a quorum prepared (no two values can be prepared,
+// since later views propose it again or nothing), the empty one, and one claimed
+// by each replica that says it decided, so n+3 while undecided, of which f+1 at
+// most are not what the correct replicas have; once decided, one. A value has
+// CertsMax certificates of at most 48 + 72n bytes: 64 * 336 bytes, 21 KiB, at
+// n = 4. For the segment: the view change of every replica, with a value and a
+// quorum of signatures for each slot at most.
 type Config struct {
 	Node    types.NodeID
-	Members quorum.Membership
+	Members quorum.Membership // Of the segment's epoch. Node is one of them.
 	Crypto  crypto.Crypto
 
 	Log   mir.ModuleID // Gets the events of the instance, and its peers' messages, under Sub.
 	Net   mir.ModuleID
 	Timer mir.ModuleID
+	Store mir.ModuleID // Gets types.Persist.
 
 	// Validate tells whether a proposal may be ordered. It must be pure: all
-	// correct replicas answer alike. It is not asked about the empty proposal.
+	// correct replicas answer alike. It is not asked about skipped slots.
 	Validate func(types.Proposal) error
+	CertsMax int // Certificates in a proposal, at most.
 
-	Timeout time.Duration // Of view 0.
-	Stats   *Stats        // Shared by all instances of a replica.
+	Timeout     time.Duration // Of a slot in view 0.
+	ResendAfter time.Duration // Then what did not decide a slot is sent again.
+	Stats       *Stats        // Shared by all instances of a replica.
 }
 
 // Stats say what instances did, and why they dropped messages.
 type Stats struct {
 	ViewChanges uint64 // Views that were left.
 	NewViews    uint64 // Views that were entered.
+	Resent      uint64 // Slots whose messages were sent again.
+	Answered    uint64 // Decisions sent to those who asked.
 
 	Stranger     uint64 // From no member, or not from the one who may send it.
 	Malformed    uint64 // About a slot or view that is not, or ill-ordered.
 	BadSignature uint64 // A signature or certificate does not verify.
-	Invalid      uint64 // A proposal that Validate refuses.
+	Invalid      uint64 // A proposal that Validate refuses, or that no leader may make.
 	Repeated     uint64 // The same again, or of a view that has passed.
 	Equivocation uint64 // A second, different vote or proposal for one slot and view.
 	TooFar       uint64 // Of a view more than viewsAheadMax ahead.
+	TooOften     uint64 // A second question of one replica within ResendAfter.
 	Contradicted uint64 // A new view would change a decided value: more than f are faulty.
 }
-
-// timeout is the instance's timer. Only the latest that was set counts.
-type timeout struct{ generation uint64 }
-
-func (timeout) EventName() string { return "pbft.Timeout" }
 
 // Instance agrees on one segment. It is a mir.Module, addressed by Sub.
 type Instance struct {
 	cfg     Config
 	sub     mir.SubID
 	segment types.Segment
-	others  []types.NodeID
+	all     []types.NodeID // The members.
+	others  []types.NodeID // The members but this one.
 	slots   []*slot
 
 	view    types.View
-	active  bool // False between leaving for view and entering it.
-	changes []*change
+	active  bool      // False between leaving for view and entering it.
+	led     *NewView  // The latest one that this replica made.
+	changes []*change // By replica.
 
-	waiting    int // Invariant: how many slots are needed and undecided.
-	timerOn    bool
-	generation uint64
+	waiting   int    // Invariant: how many slots are needed and undecided.
+	leavingOn bool   // The timer for entering view is set.
+	tickOn    bool   // The timer for sending again is set.
+	answered  []bool // By replica: it asked and was answered since the last tick.
 }
 
 // change is the latest valid view change of a replica.
@@ -84,7 +98,7 @@ type change struct {
 }
 
 // New makes an instance that waits for proposals of segment. Its peers' messages
-// and its timer come to instance sub of module cfg.Log. It panics where the
+// and its timers come to instance sub of module cfg.Log. It panics where the
 // wiring is wrong.
 func New(cfg Config, segment types.Segment, sub mir.SubID) *Instance {
 	switch {
@@ -92,16 +106,18 @@ func New(cfg Config, segment types.Segment, sub mir.SubID) *Instance {
 		panic(fmt.Sprintf("pbft: replica %d or leader %d is no member", cfg.Node, segment.Leader))
 	case len(segment.Slots) == 0 || len(segment.Slots) > MaxSlots:
 		panic(fmt.Sprintf("pbft: segment of %d slots, want 1 to %d", len(segment.Slots), MaxSlots))
-	case cfg.Timeout <= 0 || cfg.Validate == nil || cfg.Stats == nil || cfg.Crypto == nil:
-		panic("pbft: Timeout, Validate, Stats and Crypto must be set")
+	case cfg.Timeout <= 0 || cfg.ResendAfter <= 0 || cfg.CertsMax < 1:
+		panic("pbft: Timeout, ResendAfter and CertsMax must be positive")
+	case cfg.Validate == nil || cfg.Stats == nil || cfg.Crypto == nil:
+		panic("pbft: Validate, Stats and Crypto must be set")
 	}
 	i := &Instance{
-		cfg: cfg, sub: sub, segment: segment, active: true,
-		changes: make([]*change, cfg.Members.N()),
+		cfg: cfg, sub: sub, segment: segment, active: true, all: cfg.Members.Nodes(),
+		changes: make([]*change, cfg.Members.Slots()), answered: make([]bool, cfg.Members.Slots()),
 	}
 	i.others = slices.DeleteFunc(cfg.Members.Nodes(), func(id types.NodeID) bool { return id == cfg.Node })
-	for _, seq := range segment.Slots {
-		i.slots = append(i.slots, newSlot(seq, cfg.Members.N()))
+	for at, seq := range segment.Slots {
+		i.slots = append(i.slots, newSlot(at, seq, cfg.Members.Slots()))
 	}
 	return i
 }
@@ -115,17 +131,26 @@ func (i *Instance) Apply(ev mir.Event, out *mir.Out) {
 		i.onPropose(e, out)
 	case types.SlotNeeded:
 		i.need(i.mustSlot(e.Seq), out)
+	case types.SlotsMissed:
+		i.ask(i.lowestWaiting(false), out)
 	case timeout:
 		i.onTimeout(e, out)
+	case tick:
+		i.onTick(out)
+	case types.Boot:
+		i.onBoot(out)
 	case types.CloseSegment:
-		i.stopTimer(out)
+		i.stopTimers(out)
 	default:
 		panic(fmt.Sprintf("pbft: invariant broken: got %s", ev.Body.EventName()))
 	}
 }
 
+// onReceived takes what peers send, and this replica's own copy of what it sent
+// to all: its own votes count when they come back, which is when they are
+// durable.
 func (i *Instance) onReceived(e mir.Received, out *mir.Out) {
-	if !i.cfg.Members.Has(e.From) || e.From == i.cfg.Node {
+	if !i.cfg.Members.Has(e.From) {
 		i.cfg.Stats.Stranger++
 		return
 	}
@@ -140,6 +165,8 @@ func (i *Instance) onReceived(e mir.Received, out *mir.Out) {
 		i.onViewChange(e.From, m, out)
 	case NewView:
 		i.onNewView(e.From, m, out)
+	case Ask:
+		i.onAsk(e.From, m, out)
 	case Decision:
 		i.onDecision(e.From, m, out)
 	default:
@@ -149,8 +176,8 @@ func (i *Instance) onReceived(e mir.Received, out *mir.Out) {
 
 // leader is the replica that leads a view.
 func (i *Instance) leader(v types.View) types.NodeID {
-	n := uint64(i.cfg.Members.N())
-	return types.NodeID((uint64(i.segment.Leader) + uint64(v)) % n)
+	place, _ := i.cfg.Members.Place(i.segment.Leader) // New saw to it that it is a member.
+	return i.cfg.Members.Member(uint64(place) + uint64(v))
 }
 
 // slot is nil, and that is counted, where seq is none of the segment.
@@ -172,14 +199,20 @@ func (i *Instance) mustSlot(seq types.SeqNr) *slot {
 	return i.slots[at]
 }
 
-func (i *Instance) broadcast(m mir.Message, out *mir.Out) {
-	if len(i.others) > 0 {
-		i.send(i.others, m, out)
-	}
+// persist makes a record durable and then sends m, which says what the record
+// says, to all members, this one too.
+func (i *Instance) persist(record types.Record, m mir.Message, out *mir.Out) {
+	out.Emit(i.cfg.Store, types.Persist{
+		Puts: []types.Record{record},
+		Then: []mir.Event{{To: i.cfg.Net, Body: mir.Send{To: i.all, Dest: i.cfg.Log, Sub: i.sub, Msg: m}}},
+	})
 }
 
+// send is for what this replica has said before, or what binds it to nothing.
 func (i *Instance) send(to []types.NodeID, m mir.Message, out *mir.Out) {
-	out.Emit(i.cfg.Net, mir.Send{To: to, Dest: i.cfg.Log, Sub: i.sub, Msg: m})
+	if len(to) > 0 {
+		out.Emit(i.cfg.Net, mir.Send{To: to, Dest: i.cfg.Log, Sub: i.sub, Msg: m})
+	}
 }
 
 // need marks a slot as one that the log waits for.
@@ -189,43 +222,10 @@ func (i *Instance) need(s *slot, out *mir.Out) {
 	}
 	s.needed = true
 	i.waiting++
-	if !i.timerOn {
-		i.restartTimer(out)
+	i.startTick(out)
+	if i.active {
+		i.startSlotTimer(s, out)
+	} else {
+		i.startLeavingTimer(out)
 	}
-}
-
-// restartTimer gives the view a whole timeout from now on if anything is waited
-// for. A replica that has left its view gives the next one no time before a
-// quorum has left too (CL02, section 4.5.2), so that one replica alone does not
-// run through the views.
-func (i *Instance) restartTimer(out *mir.Out) {
-	if i.waiting == 0 || (!i.active && !i.quorumLeft()) {
-		i.stopTimer(out)
-		return
-	}
-	i.generation++
-	i.timerOn = true
-	out.Emit(i.cfg.Timer, mir.SetTimer{
-		ID:    i.timerID(),
-		After: i.cfg.Timeout << min(i.view, timeoutDoublingsMax),
-		Fire:  mir.Event{To: i.cfg.Log, Sub: i.sub, Body: timeout{generation: i.generation}},
-	})
-}
-
-func (i *Instance) stopTimer(out *mir.Out) {
-	if i.timerOn {
-		i.timerOn = false
-		i.generation++
-		out.Emit(i.cfg.Timer, mir.CancelTimer{ID: i.timerID()})
-	}
-}
-
-func (i *Instance) timerID() mir.TimerID { return mir.TimerID{Owner: i.cfg.Log, Sub: i.sub} }
-
-func (i *Instance) onTimeout(e timeout, out *mir.Out) {
-	if !i.timerOn || e.generation != i.generation {
-		return // It fired while it was being cancelled.
-	}
-	i.timerOn = false
-	i.becomeLeaving(i.view+1, out)
 }

@@ -15,6 +15,7 @@ const (
 	tagViewChange = 23
 	tagNewView    = 24
 	tagDecision   = 25
+	tagAsk        = 26
 )
 
 // MaxSlots is the most slots that a segment may have.
@@ -22,8 +23,8 @@ const MaxSlots = 1 << 12
 
 // The least bytes that an element of a list takes on the wire.
 const (
-	minPreparedBytes = 8 + 4 + 4 + 4     // seq, view, empty proposal, no signatures
-	minChangeBytes   = 4 + 4 + 4 + 4 + 4 // signer, view, two empty lists, no signature
+	minPreparedBytes = 8 + 4 + 1 + 4 // seq, view, skipped proposal, no signatures
+	minChangeBytes   = 4 + 4 + 4 + 4 // signer, view, empty list, no signature
 )
 
 // PrePrepare is the segment leader's proposal for a slot in view 0. Sig is its
@@ -61,12 +62,11 @@ type Prepared struct {
 
 // ViewChange says that its sender has left all views below View for good.
 // Prepared holds its highest prepared certificate of each slot that has one,
-// and Undecided the slots that it misses; both ascend without repetition.
+// ascending without repetition.
 type ViewChange struct {
-	View      types.View
-	Undecided []types.SeqNr
-	Prepared  []Prepared
-	Sig       []byte
+	View     types.View
+	Prepared []Prepared
+	Sig      []byte
 }
 
 // SignedChange is a view change and who signed it.
@@ -82,7 +82,10 @@ type NewView struct {
 	Changes []SignedChange
 }
 
-// Decision answers the view change of a replica that misses this slot.
+// Ask asks for the decisions of slots that its sender misses, ascending.
+type Ask struct{ Slots []types.SeqNr }
+
+// Decision answers a replica that misses this slot.
 type Decision struct {
 	Seq      types.SeqNr
 	Proposal types.Proposal
@@ -93,6 +96,7 @@ func (Prepare) EventName() string    { return "pbft.Prepare" }
 func (Commit) EventName() string     { return "pbft.Commit" }
 func (ViewChange) EventName() string { return "pbft.ViewChange" }
 func (NewView) EventName() string    { return "pbft.NewView" }
+func (Ask) EventName() string        { return "pbft.Ask" }
 func (Decision) EventName() string   { return "pbft.Decision" }
 
 // WireTag implements types.WireMessage, as AppendWire does.
@@ -101,6 +105,7 @@ func (Prepare) WireTag() byte    { return tagPrepare }
 func (Commit) WireTag() byte     { return tagCommit }
 func (ViewChange) WireTag() byte { return tagViewChange }
 func (NewView) WireTag() byte    { return tagNewView }
+func (Ask) WireTag() byte        { return tagAsk }
 func (Decision) WireTag() byte   { return tagDecision }
 
 // AppendWire appends sequence number, proposal, signature.
@@ -118,7 +123,7 @@ func (m Prepare) AppendWire(dst []byte) []byte {
 // AppendWire appends view, sequence number, digest.
 func (m Commit) AppendWire(dst []byte) []byte { return appendVote(dst, m.View, m.Seq, m.Digest) }
 
-// AppendWire appends view, undecided slots, certificates, signature.
+// AppendWire appends view, certificates, signature.
 func (m ViewChange) AppendWire(dst []byte) []byte {
 	return types.AppendBytes(m.appendSigned(dst), m.Sig)
 }
@@ -130,6 +135,15 @@ func (m NewView) AppendWire(dst []byte) []byte {
 	for _, c := range m.Changes {
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(c.Signer))
 		dst = c.ViewChange.AppendWire(dst)
+	}
+	return dst
+}
+
+// AppendWire appends the slots.
+func (m Ask) AppendWire(dst []byte) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(m.Slots)))
+	for _, seq := range m.Slots {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(seq))
 	}
 	return dst
 }
@@ -149,10 +163,6 @@ func appendVote(dst []byte, v types.View, seq types.SeqNr, d types.Digest) []byt
 // appendSigned appends what Sig is over, apart from the segment's identity.
 func (m ViewChange) appendSigned(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(m.View))
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(m.Undecided)))
-	for _, seq := range m.Undecided {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(seq))
-	}
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(m.Prepared)))
 	for _, p := range m.Prepared {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(p.Seq))
@@ -178,19 +188,21 @@ func RegisterMessages(c *types.Codec) {
 	})
 	c.Register(tagViewChange, func(r *types.Reader) (mir.Message, error) { return readViewChange(r), nil })
 	c.Register(tagNewView, func(r *types.Reader) (mir.Message, error) { return readNewView(r), nil })
+	c.Register(tagAsk, func(r *types.Reader) (mir.Message, error) { return readAsk(r), nil })
 	c.Register(tagDecision, func(r *types.Reader) (mir.Message, error) {
 		return Decision{Seq: types.SeqNr(r.U64()), Proposal: types.ReadProposal(r)}, nil
 	})
 }
 
+func readAsk(r *types.Reader) (m Ask) {
+	for range r.Count(resendSlotsMax, 8) {
+		m.Slots = append(m.Slots, types.SeqNr(r.U64()))
+	}
+	return m
+}
+
 func readViewChange(r *types.Reader) ViewChange {
 	m := ViewChange{View: types.View(r.U32())}
-	if n := r.Count(MaxSlots, 8); n > 0 {
-		m.Undecided = make([]types.SeqNr, n)
-	}
-	for i := range m.Undecided {
-		m.Undecided[i] = types.SeqNr(r.U64())
-	}
 	if n := r.Count(MaxSlots, minPreparedBytes); n > 0 {
 		m.Prepared = make([]Prepared, n)
 	}

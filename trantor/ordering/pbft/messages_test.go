@@ -13,13 +13,14 @@ func examples(t testing.TB) (*types.Codec, []mir.Message) {
 	codec := &types.Codec{}
 	RegisterMessages(codec)
 	g := newGroup(nil, 4, 2)
-	change := ViewChange{View: 2, Undecided: []types.SeqNr{0, 4}, Prepared: []Prepared{g.prepared(1, 4, value(3), 0, 1, 2)}, Sig: []byte{9}}
+	change := ViewChange{View: 2, Prepared: []Prepared{g.prepared(1, 4, value(3), 0, 1, 2)}, Sig: []byte{9}}
 	return codec, []mir.Message{
 		g.preprepare(0, 4, value(1)),
 		g.prepare(1, 2, 4, value(1)),
 		Commit{View: 1, Seq: 4, Digest: digestOf(value(1))},
 		change,
 		NewView{View: 2, Changes: []SignedChange{{1, change}, {3, ViewChange{View: 2, Sig: []byte{1}}}}},
+		Ask{Slots: []types.SeqNr{0, 4}},
 		Decision{Seq: 4, Proposal: value(2)},
 	}
 }

@@ -10,17 +10,17 @@ import (
 // onPropose starts a slot at the segment's leader (CL02, section 4.3).
 func (i *Instance) onPropose(e types.Propose, out *mir.Out) {
 	s := i.mustSlot(e.Seq)
-	if i.segment.Leader != i.cfg.Node || s.proposed {
+	if i.segment.Leader != i.cfg.Node || s.offered {
 		panic(fmt.Sprintf("pbft: invariant broken: replica %d proposes slot %d of leader %d twice or out of place",
 			i.cfg.Node, e.Seq, i.segment.Leader))
 	}
 	if i.view > 0 || s.decided {
 		return // The log learns, or has learnt, what became of the slot.
 	}
-	digest := digestOf(e.Proposal)
-	sig := i.signPrepare(s, 0, digest)
-	i.broadcast(PrePrepare{Seq: e.Seq, Proposal: e.Proposal, Sig: sig}, out)
-	i.becomeProposed(s, digest, e.Proposal, sig, out)
+	s.offered = true
+	signed := i.sign(s, 0, digestOf(e.Proposal))
+	record := signedRecord(i.segment, s.seq, signed, &e.Proposal)
+	i.persist(record, PrePrepare{Seq: e.Seq, Proposal: e.Proposal, Sig: signed.sig}, out)
 }
 
 // onPrePrepare takes the first valid proposal of the segment's leader for each
@@ -39,15 +39,42 @@ func (i *Instance) onPrePrepare(from types.NodeID, m PrePrepare, out *mir.Out) {
 		i.countAgain(digest == s.proposal)
 		return
 	}
-	if i.cfg.Crypto.Verify(from, DomainPrepare, prepareStatement(i.segment, 0, m.Seq, digest), m.Sig) != nil {
-		i.cfg.Stats.BadSignature++
-		return
-	}
-	if digest != emptyDigest && i.cfg.Validate(m.Proposal) != nil {
-		i.cfg.Stats.Invalid++
+	if from != i.cfg.Node && !i.verifyProposal(from, m, digest) {
 		return
 	}
 	i.becomeProposed(s, digest, m.Proposal, m.Sig, out)
+}
+
+// verifyProposal checks what a leader sends. The empty proposal is not its to
+// make: it skips a slot in so many words.
+func (i *Instance) verifyProposal(from types.NodeID, m PrePrepare, digest types.Digest) bool {
+	if digest == emptyDigest || !i.fits(m.Proposal) {
+		i.cfg.Stats.Invalid++
+		return false
+	}
+	if i.cfg.Crypto.Verify(from, DomainPrepare, prepareStatement(i.segment, 0, m.Seq, digest), m.Sig) != nil {
+		i.cfg.Stats.BadSignature++
+		return false
+	}
+	if !m.Proposal.Skip && i.cfg.Validate(m.Proposal) != nil {
+		i.cfg.Stats.Invalid++
+		return false
+	}
+	return true
+}
+
+// fits tells whether a value that nobody vouches for yet is of a size that may
+// be kept.
+func (i *Instance) fits(p types.Proposal) bool {
+	if len(p.Certs) > i.cfg.CertsMax || p.Skip && len(p.Certs) > 0 {
+		return false
+	}
+	for _, c := range p.Certs {
+		if len(c.Sigs) > i.cfg.Members.Slots() {
+			return false
+		}
+	}
+	return true
 }
 
 // becomeProposed takes the proposal of view 0 and its leader's vote.
@@ -59,26 +86,33 @@ func (i *Instance) becomeProposed(s *slot, digest types.Digest, p types.Proposal
 	if i.view > 0 || s.decided && s.digest != digest {
 		return
 	}
-	if v := &s.round(0, i.cfg.Members.N()).prepares[i.segment.Leader]; !v.cast {
+	if v := &s.round(0, i.cfg.Members.Slots()).prepares[i.segment.Leader]; !v.cast {
 		*v = vote{cast: true, digest: digest, sig: sig}
 	}
 	i.accept(s, digest, out)
 }
 
-// accept makes digest the slot's proposal in the current view and votes for it.
+// accept makes digest the slot's proposal in the current view and votes for it,
+// unless that was done before a restart.
 func (i *Instance) accept(s *slot, digest types.Digest, out *mir.Out) {
+	if s.signedIn(i.view) && s.lastSigned.digest != digest {
+		i.cfg.Stats.Equivocation++ // The leader proposed otherwise before this replica restarted.
+		return
+	}
 	s.accepted, s.accept = true, digest
-	own := &s.round(i.view, i.cfg.Members.N()).prepares[i.cfg.Node]
-	if !own.cast {
-		*own = vote{cast: true, digest: digest, sig: i.signPrepare(s, i.view, digest)}
-		i.broadcast(Prepare{View: i.view, Seq: s.seq, Digest: digest, Sig: own.sig}, out)
+	if !s.signedIn(i.view) {
+		signed := i.sign(s, i.view, digest)
+		record := signedRecord(i.segment, s.seq, signed, nil)
+		i.persist(record, Prepare{View: i.view, Seq: s.seq, Digest: digest, Sig: signed.sig}, out)
 	}
 	i.checkPrepared(s, out)
 }
 
-func (i *Instance) signPrepare(s *slot, v types.View, d types.Digest) []byte {
-	s.sign(v, d)
-	return i.cfg.Crypto.Sign(DomainPrepare, prepareStatement(i.segment, v, s.seq, d))
+func (i *Instance) sign(s *slot, v types.View, d types.Digest) *signedStatement {
+	s.maySign(v, d)
+	sig := i.cfg.Crypto.Sign(DomainPrepare, prepareStatement(i.segment, v, s.seq, d))
+	s.lastSigned = &signedStatement{view: v, digest: d, sig: sig}
+	return s.lastSigned
 }
 
 func (i *Instance) onPrepare(from types.NodeID, m Prepare, out *mir.Out) {
@@ -86,12 +120,13 @@ func (i *Instance) onPrepare(from types.NodeID, m Prepare, out *mir.Out) {
 	if s == nil || !i.inReach(m.View, i.view) {
 		return
 	}
-	v := &s.round(m.View, i.cfg.Members.N()).prepares[from]
+	v := &s.round(m.View, i.cfg.Members.Slots()).prepares[from]
 	if v.cast {
 		i.countAgain(v.digest == m.Digest)
 		return
 	}
-	if i.cfg.Crypto.Verify(from, DomainPrepare, prepareStatement(i.segment, m.View, m.Seq, m.Digest), m.Sig) != nil {
+	if from != i.cfg.Node &&
+		i.cfg.Crypto.Verify(from, DomainPrepare, prepareStatement(i.segment, m.View, m.Seq, m.Digest), m.Sig) != nil {
 		i.cfg.Stats.BadSignature++
 		return
 	}
@@ -119,7 +154,7 @@ func (i *Instance) inReach(v, lowest types.View) bool {
 // correct replica saw a proposal, even if its leader did not send it here.
 func (i *Instance) checkReported(s *slot, out *mir.Out) {
 	if i.view == 0 && !s.reported &&
-		i.cfg.Members.HasCorrect(castWeight(i.cfg.Members, s.round(0, i.cfg.Members.N()).prepares)) {
+		i.cfg.Members.HasCorrect(castWeight(i.cfg.Members, s.round(0, i.cfg.Members.Slots()).prepares)) {
 		i.report(s, out)
 	}
 }
@@ -141,17 +176,18 @@ func (i *Instance) checkPrepared(s *slot, out *mir.Out) {
 	if s.decided && s.accept != s.digest {
 		return
 	}
-	r := s.round(i.view, i.cfg.Members.N())
+	// A restarted replica knows what it voted for before it knows the value.
+	value, known := s.values[s.accept]
+	if !known {
+		return
+	}
+	r := s.round(i.view, i.cfg.Members.Slots())
 	if !i.cfg.Members.IsQuorum(weight(i.cfg.Members, r.prepares, s.accept)) {
 		return
 	}
 	s.committed = true
-	s.prepared = &Prepared{Seq: s.seq, View: i.view, Proposal: s.values[s.accept], Sigs: signatures(r.prepares, s.accept)}
-	i.broadcast(Commit{View: i.view, Seq: s.seq, Digest: s.accept}, out)
-	if own := &r.commits[i.cfg.Node]; !own.cast {
-		*own = vote{cast: true, digest: s.accept}
-	}
-	i.checkCommitted(s, r, s.accept, out)
+	s.prepared = &Prepared{Seq: s.seq, View: i.view, Proposal: value, Sigs: signatures(r.prepares, s.accept)}
+	i.persist(preparedRecord(i.segment, *s.prepared), Commit{View: i.view, Seq: s.seq, Digest: s.accept}, out)
 }
 
 // signatures are those of the votes for d, sorted by signer.
@@ -165,21 +201,21 @@ func signatures(votes []vote, d types.Digest) []types.Signature {
 	return sigs
 }
 
-// onCommit counts commits of every view up to the current one and a little
+// onCommit counts commits of a few views before the current one and a few
 // beyond: a quorum of one view decides no matter which view this replica is in.
 func (i *Instance) onCommit(from types.NodeID, m Commit, out *mir.Out) {
 	s := i.slot(m.Seq)
 	if s == nil {
 		return
 	}
-	lowest := types.View(0)
-	if s.decided {
-		lowest = i.view
+	lowest := i.view
+	if !s.decided {
+		lowest -= min(i.view, viewsBehindMax)
 	}
 	if !i.inReach(m.View, lowest) {
 		return
 	}
-	r := s.round(m.View, i.cfg.Members.N())
+	r := s.round(m.View, i.cfg.Members.Slots())
 	if v := &r.commits[from]; v.cast {
 		i.countAgain(v.digest == m.Digest)
 		return
@@ -209,47 +245,21 @@ func (i *Instance) addValue(s *slot, d types.Digest, p types.Proposal, out *mir.
 			return
 		}
 	}
-}
-
-// onDecision counts what peers answer to this replica's view change.
-func (i *Instance) onDecision(from types.NodeID, m Decision, out *mir.Out) {
-	s := i.slot(m.Seq)
-	if s == nil {
-		return
-	}
-	if s.decided || s.claims[from].cast {
-		i.cfg.Stats.Repeated++
-		return
-	}
-	d := digestOf(m.Proposal)
-	s.claims[from] = vote{cast: true, digest: d}
-	i.addValue(s, d, m.Proposal, out)
-	if !s.decided && i.cfg.Members.HasCorrect(weight(i.cfg.Members, s.claims, d)) {
-		i.becomeDecided(s, d, out)
+	if s.accepted && s.accept == d {
+		i.checkPrepared(s, out)
 	}
 }
 
-// becomeDecided fixes the slot's value and tells the log and those who asked.
+// becomeDecided fixes the slot's value and tells the log.
 func (i *Instance) becomeDecided(s *slot, d types.Digest, out *mir.Out) {
 	if s.needed {
 		i.waiting--
 	}
 	s.becomeDecided(d, i.view)
 	out.Emit(i.cfg.Log, types.SlotDecided{Seq: s.seq, Proposal: s.value})
-	var to []types.NodeID
-	for id, missing := range s.missedBy {
-		if missing {
-			to = append(to, types.NodeID(id))
-			s.missedBy[id] = false
-		}
-	}
-	if len(to) > 0 {
-		i.send(to, Decision{Seq: s.seq, Proposal: s.value}, out)
-	}
-	// A decision is progress in an active view. A view that is still to be
-	// entered keeps the time that its leader was given.
-	if i.active || i.waiting == 0 {
-		i.restartTimer(out)
+	i.stopSlotTimer(s, out)
+	if i.waiting == 0 {
+		i.stopLeavingTimer(out)
 	}
 }
 

@@ -42,8 +42,8 @@ func TestSingleReplicaDecidesAtOnce(t *testing.T) {
 	g.propose(0, 0, value(5))
 	want := value(5)
 	g.wantDecided(0, &want, 0)
-	if len(g.inFlight) > 0 || g.timers[0] != nil {
-		t.Errorf("a single replica sent %d messages, timer %v", len(g.inFlight), g.timers[0])
+	if len(g.inFlight) > 0 || g.patience(0) != nil {
+		t.Errorf("a single replica sent %d messages, timers %v", len(g.inFlight), g.timers[0])
 	}
 }
 
@@ -146,12 +146,18 @@ func TestBadMessagesAreDroppedAndCounted(t *testing.T) {
 		want Stats
 	}{
 		{"stranger", 4, func(g *group) mir.Message { return Commit{} }, Stats{Stranger: 1}},
-		{"oneself", 3, func(g *group) mir.Message { return Commit{} }, Stats{Stranger: 1}},
 		{"other type", 0, func(g *group) mir.Message { return mir.Received{} }, Stats{Malformed: 1}},
 		{"pre-prepare not from the leader", 1, func(g *group) mir.Message { return g.preprepare(1, 0, value(1)) }, Stats{Stranger: 1}},
 		{"pre-prepare of another's slot", 0, func(g *group) mir.Message { return g.preprepare(0, 1, value(1)) }, Stats{Malformed: 1}},
 		{"pre-prepare signed by another", 0, func(g *group) mir.Message { return g.preprepare(1, 0, value(1)) }, Stats{BadSignature: 1}},
 		{"invalid proposal", 0, func(g *group) mir.Message { return g.preprepare(0, 0, value(99)) }, Stats{Invalid: 1}},
+		{"empty proposal of a leader", 0, func(g *group) mir.Message { return g.preprepare(0, 0, empty) }, Stats{Invalid: 1}},
+		{"proposal with too many certificates", 0, func(g *group) mir.Message {
+			return g.preprepare(0, 0, types.Proposal{Certs: make([]types.Certificate, 3)})
+		}, Stats{Invalid: 1}},
+		{"proposal with too many signatures", 0, func(g *group) mir.Message {
+			return g.preprepare(0, 0, types.Proposal{Certs: []types.Certificate{{Sigs: make([]types.Signature, 5)}}})
+		}, Stats{Invalid: 1}},
 		{"prepare of another's slot", 1, func(g *group) mir.Message { return g.prepare(1, 0, 2, value(1)) }, Stats{Malformed: 1}},
 		{"prepare signed by another", 1, func(g *group) mir.Message { return g.prepare(2, 0, 0, value(1)) }, Stats{BadSignature: 1}},
 		{"prepare signed for another view", 1, func(g *group) mir.Message {
@@ -169,6 +175,11 @@ func TestBadMessagesAreDroppedAndCounted(t *testing.T) {
 		}, Stats{BadSignature: 1}},
 		{"prepare too far ahead", 1, func(g *group) mir.Message { return g.prepare(1, viewsAheadMax+1, 0, value(1)) }, Stats{TooFar: 1}},
 		{"commit too far ahead", 1, func(g *group) mir.Message { return Commit{View: viewsAheadMax + 1} }, Stats{TooFar: 1}},
+		{"decision that no leader may propose", 1, func(g *group) mir.Message {
+			return Decision{Proposal: types.Proposal{Certs: make([]types.Certificate, 3)}}
+		}, Stats{Invalid: 1}},
+		{"question in no order", 1, func(g *group) mir.Message { return Ask{Slots: []types.SeqNr{4, 0}} }, Stats{Malformed: 1}},
+		{"question about another's slot", 1, func(g *group) mir.Message { return Ask{Slots: []types.SeqNr{1}} }, Stats{Malformed: 1}},
 		{"decision of another's slot", 1, func(g *group) mir.Message { return Decision{Seq: 1} }, Stats{Malformed: 1}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -177,7 +188,7 @@ func TestBadMessagesAreDroppedAndCounted(t *testing.T) {
 			if got := *g.stats[3]; got != tc.want {
 				t.Errorf("stats %+v, want %+v", got, tc.want)
 			}
-			if len(g.inFlight) > 0 || g.timers[3] != nil || len(g.reported[3]) > 0 {
+			if len(g.inFlight) > 0 || len(g.timers[3]) > 0 || len(g.reported[3]) > 0 {
 				t.Errorf("a bad message had effects:\n%s", g.trace.String())
 			}
 		})
@@ -213,8 +224,9 @@ func TestPreparesOfACorrectReplicaReportTheProposal(t *testing.T) {
 }
 
 func TestTwoPreparesForOneViewAreNeverSigned(t *testing.T) {
-	s := newSlot(0, 4)
-	s.sign(1, digestOf(value(1)))
+	s := newSlot(0, 0, 4)
+	s.lastSigned = &signedStatement{view: 1, digest: digestOf(value(1))}
+	s.maySign(1, digestOf(value(1)))
 	for _, tc := range []struct {
 		name string
 		view types.View
@@ -226,7 +238,7 @@ func TestTwoPreparesForOneViewAreNeverSigned(t *testing.T) {
 					t.Error("signing did not panic")
 				}
 			}()
-			s.sign(tc.view, digestOf(value(tc.no)))
+			s.maySign(tc.view, digestOf(value(tc.no)))
 		})
 	}
 }

@@ -10,8 +10,11 @@ import (
 
 // slot is what an instance knows about one sequence number.
 type slot struct {
+	index    int // In the segment.
 	seq      types.SeqNr
 	needed   bool
+	waited   bool // A tick has passed since it became needed.
+	timed    bool // Its timer is set.
 	reported bool // SlotProposed was emitted.
 
 	decided bool
@@ -21,12 +24,12 @@ type slot struct {
 	// values holds what may still be decided, by digest: the first pre-prepare,
 	// what new views proposed, and what peers say they decided.
 	values   map[types.Digest]types.Proposal
+	offered  bool // This replica, its leader, made a proposal in view 0.
 	proposed bool // The pre-prepare of view 0 came, with this digest:
 	proposal types.Digest
 
 	rounds   []*round  // Ascending by view. Prepares of past views are dropped.
 	claims   []vote    // What peers say they decided, by replica.
-	missedBy []bool    // Who asked for the decision, by replica.
 	prepared *Prepared // The highest certificate.
 
 	accepted  bool // The current view has a proposal, with this digest:
@@ -41,6 +44,7 @@ type slot struct {
 type signedStatement struct {
 	view   types.View
 	digest types.Digest
+	sig    []byte
 }
 
 // round is the votes of one view, by replica.
@@ -56,11 +60,8 @@ type vote struct {
 	sig    []byte // Of a prepare; nil in commits and claims.
 }
 
-func newSlot(seq types.SeqNr, n int) *slot {
-	s := &slot{
-		seq:    seq,
-		values: map[types.Digest]types.Proposal{}, claims: make([]vote, n), missedBy: make([]bool, n),
-	}
+func newSlot(index int, seq types.SeqNr, n int) *slot {
+	s := &slot{index: index, seq: seq, values: map[types.Digest]types.Proposal{}, claims: make([]vote, n)}
 	s.values[emptyDigest] = types.Proposal{}
 	return s
 }
@@ -81,8 +82,9 @@ func (s *slot) round(v types.View, n int) *round {
 	return r
 }
 
-// becomeInView forgets what belonged to earlier views, except commits: they may
-// still decide, which contradicts nothing that this replica says in later views.
+// becomeInView forgets what belonged to earlier views, except the latest
+// commits: they may still decide, which contradicts nothing that this replica
+// says in later views.
 func (s *slot) becomeInView(v types.View) {
 	s.accepted, s.committed = false, false
 	kept := s.rounds[:0]
@@ -90,7 +92,7 @@ func (s *slot) becomeInView(v types.View) {
 		if r.view < v {
 			r.prepares = nil
 		}
-		if r.view >= v || !s.decided {
+		if r.view >= v || !s.decided && v-r.view <= viewsBehindMax {
 			kept = append(kept, r)
 		}
 	}
@@ -108,14 +110,16 @@ func (s *slot) becomeDecided(d types.Digest, v types.View) {
 	}
 }
 
-// sign notes that a prepare statement is about to be signed.
-func (s *slot) sign(v types.View, d types.Digest) {
+// maySign panics where a prepare statement would contradict the latest one.
+func (s *slot) maySign(v types.View, d types.Digest) {
 	if last := s.lastSigned; last != nil && (v < last.view || v == last.view && d != last.digest) {
 		panic(fmt.Sprintf("pbft: invariant broken: slot %d: asked to sign %s in view %d after %s in view %d",
 			s.seq, d, v, last.digest, last.view))
 	}
-	s.lastSigned = &signedStatement{view: v, digest: d}
 }
+
+// signedIn tells whether this replica has signed a prepare statement for view v.
+func (s *slot) signedIn(v types.View) bool { return s.lastSigned != nil && s.lastSigned.view == v }
 
 // weight is that of the votes for d.
 func weight(m quorum.Membership, votes []vote, d types.Digest) uint64 {

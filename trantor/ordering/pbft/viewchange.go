@@ -15,21 +15,23 @@ import (
 func (i *Instance) becomeLeaving(v types.View, out *mir.Out) {
 	i.becomeInView(v, out)
 	i.cfg.Stats.ViewChanges++
-	m := ViewChange{View: v}
+	i.sendChange(out)
+	i.startLeavingTimer(out)
+}
+
+// sendChange tells everybody which certificates this replica has. All of them
+// are durable before the view is, in which it gets no others before it enters:
+// however often it restarts on the way, it says the same.
+func (i *Instance) sendChange(out *mir.Out) {
+	m := ViewChange{View: i.view}
 	for _, s := range i.slots {
-		if !s.decided {
-			m.Undecided = append(m.Undecided, s.seq)
-		}
 		if s.prepared != nil {
 			m.Prepared = append(m.Prepared, *s.prepared)
 		}
 	}
-	statement, digest := changeStatement(i.segment, m)
+	statement, _ := changeStatement(i.segment, m)
 	m.Sig = i.cfg.Crypto.Sign(DomainViewChange, statement)
-	i.changes[i.cfg.Node] = &change{ViewChange: m, digest: digest}
-	i.broadcast(m, out)
-	i.restartTimer(out)
-	i.checkNewView(out)
+	i.persist(viewRecord(i.segment, i.view), m, out)
 }
 
 // becomeInView moves to view v, which is not active yet.
@@ -40,25 +42,25 @@ func (i *Instance) becomeInView(v types.View, out *mir.Out) {
 	if i.view == 0 {
 		out.Emit(i.cfg.Log, types.LeaderDeposed{Epoch: i.segment.Epoch, Leader: i.segment.Leader})
 	}
+	i.stopViewTimers(out)
 	i.view, i.active = v, false
 	for _, s := range i.slots {
 		s.becomeInView(v)
 	}
 }
 
-// onViewChange keeps the highest valid view change of each replica, answers it,
-// and follows where the weight of those ahead says that a correct one leads.
+// onViewChange keeps the highest valid view change of each replica, and follows
+// where the weight of those ahead says that a correct one leads.
 func (i *Instance) onViewChange(from types.NodeID, m ViewChange, out *mir.Out) {
 	if have := i.changes[from]; have != nil && m.View <= have.View {
 		i.cfg.Stats.Repeated++
 		return
 	}
-	digest, ok := i.verifyChange(from, m)
-	if !ok {
+	_, digest := changeStatement(i.segment, m)
+	if from != i.cfg.Node && !i.verifyChange(from, m) {
 		return
 	}
 	i.changes[from] = &change{ViewChange: m, digest: digest}
-	i.answer(from, m, out)
 	for {
 		v, ok := i.viewToJoin()
 		if !ok {
@@ -66,21 +68,8 @@ func (i *Instance) onViewChange(from types.NodeID, m ViewChange, out *mir.Out) {
 		}
 		i.becomeLeaving(v, out)
 	}
-	if !i.active && !i.timerOn {
-		i.restartTimer(out) // This may have been the quorum that the timer waits for.
-	}
+	i.startLeavingTimer(out) // This may have been the quorum that the timer waits for.
 	i.checkNewView(out)
-}
-
-// answer sends the decisions that a peer misses: now, or when they are made.
-func (i *Instance) answer(to types.NodeID, m ViewChange, out *mir.Out) {
-	for _, seq := range m.Undecided {
-		s := i.mustSlot(seq) // verifyChange saw to it.
-		s.missedBy[to] = !s.decided
-		if s.decided {
-			i.send([]types.NodeID{to}, Decision{Seq: seq, Proposal: s.value}, out)
-		}
-	}
 }
 
 // viewToJoin is the smallest view above the current one that replicas of weight
@@ -112,8 +101,9 @@ func (i *Instance) quorumLeft() bool {
 }
 
 // checkNewView starts the view that this replica leads once a quorum is there.
+// It makes one new view at most, even across restarts.
 func (i *Instance) checkNewView(out *mir.Out) {
-	if i.active || i.leader(i.view) != i.cfg.Node {
+	if i.active || i.leader(i.view) != i.cfg.Node || i.led != nil && i.led.View == i.view {
 		return
 	}
 	m := NewView{View: i.view}
@@ -125,11 +115,13 @@ func (i *Instance) checkNewView(out *mir.Out) {
 		}
 	}
 	if i.cfg.Members.IsQuorum(w) {
-		i.broadcast(m, out)
-		i.becomeActive(m.Changes, out)
+		i.led = &m
+		i.persist(newViewRecord(i.segment, m), m, out)
 	}
 }
 
+// onNewView enters a view. What its new view said is durable before any vote in
+// it, so that a replica that restarts goes on in the middle of the view.
 func (i *Instance) onNewView(from types.NodeID, m NewView, out *mir.Out) {
 	switch {
 	case from != i.leader(m.View):
@@ -139,8 +131,11 @@ func (i *Instance) onNewView(from types.NodeID, m NewView, out *mir.Out) {
 		i.cfg.Stats.Repeated++
 		return
 	}
-	if !i.verifyNewView(m) {
-		return
+	if from != i.cfg.Node {
+		if !i.verifyNewView(m) {
+			return
+		}
+		out.Emit(i.cfg.Store, types.Persist{Puts: []types.Record{newViewRecord(i.segment, m)}})
 	}
 	if m.View > i.view {
 		i.becomeInView(m.View, out)
@@ -165,7 +160,7 @@ func (i *Instance) verifyNewView(m NewView) bool {
 	}
 	for _, c := range m.Changes {
 		if !i.isVerified(c) {
-			if _, ok := i.verifyChange(c.Signer, c.ViewChange); !ok {
+			if !i.verifyChange(c.Signer, c.ViewChange) {
 				return false
 			}
 		}
@@ -183,24 +178,24 @@ func (i *Instance) isVerified(c SignedChange) bool {
 }
 
 // verifyChange checks form, signature and certificates, the cheap things first.
-func (i *Instance) verifyChange(signer types.NodeID, m ViewChange) (types.Digest, bool) {
+func (i *Instance) verifyChange(signer types.NodeID, m ViewChange) bool {
 	if !i.wellFormed(m) {
 		i.cfg.Stats.Malformed++
-		return types.Digest{}, false
+		return false
 	}
-	statement, digest := changeStatement(i.segment, m)
+	statement, _ := changeStatement(i.segment, m)
 	if i.cfg.Crypto.Verify(signer, DomainViewChange, statement, m.Sig) != nil {
 		i.cfg.Stats.BadSignature++
-		return types.Digest{}, false
+		return false
 	}
 	for _, p := range m.Prepared {
 		msg := prepareStatement(i.segment, p.View, p.Seq, digestOf(p.Proposal))
 		if crypto.VerifyCert(i.cfg.Members, i.cfg.Crypto, DomainPrepare, msg, p.Sigs, i.cfg.Members.IsQuorum) != nil {
 			i.cfg.Stats.BadSignature++
-			return types.Digest{}, false
+			return false
 		}
 	}
-	return digest, true
+	return true
 }
 
 // wellFormed: a view to change to, slots of this segment in ascending order,
@@ -208,11 +203,6 @@ func (i *Instance) verifyChange(signer types.NodeID, m ViewChange) (types.Digest
 func (i *Instance) wellFormed(m ViewChange) bool {
 	if m.View == 0 {
 		return false
-	}
-	for at, seq := range m.Undecided {
-		if _, ours := slices.BinarySearch(i.segment.Slots, seq); !ours || (at > 0 && seq <= m.Undecided[at-1]) {
-			return false
-		}
 	}
 	for at, p := range m.Prepared {
 		_, ours := slices.BinarySearch(i.segment.Slots, p.Seq)
@@ -224,19 +214,21 @@ func (i *Instance) wellFormed(m ViewChange) bool {
 }
 
 // becomeActive enters the current view with the proposals that the quorum's
-// certificates imply (CL02, section 4.4; ISS, section 4.2).
+// certificates imply (CL02, section 4.4; ISS, section 4.2), and gives its leader
+// the view's time for each of them.
 func (i *Instance) becomeActive(changes []SignedChange, out *mir.Out) {
+	i.stopLeavingTimer(out)
 	i.active = true
 	i.cfg.Stats.NewViews++
 	chosen := highestPrepared(changes)
 	for _, s := range i.slots {
+		if s.needed && !s.decided {
+			i.startSlotTimer(s, out)
+		}
 		i.need(s, out)
-		var p types.Proposal
-		if cert := chosen[s.seq]; cert != nil {
-			p = cert.Proposal
-			if len(p.Certs) > 0 {
-				i.report(s, out)
-			}
+		p := chosen[s.seq]
+		if len(p.Certs) > 0 {
+			i.report(s, out)
 		}
 		d := digestOf(p)
 		if s.decided && d != s.digest {
@@ -246,18 +238,17 @@ func (i *Instance) becomeActive(changes []SignedChange, out *mir.Out) {
 		i.addValue(s, d, p, out)
 		i.accept(s, d, out)
 	}
-	i.restartTimer(out)
 }
 
-// highestPrepared picks the certificate of the highest view for each slot. Two
-// of one view agree, as quorums meet in a correct replica.
-func highestPrepared(changes []SignedChange) map[types.SeqNr]*Prepared {
-	chosen := map[types.SeqNr]*Prepared{}
+// highestPrepared picks the value of the certificate of the highest view for each
+// slot, and the empty one where there is none. Two of one view agree, as quorums
+// meet in a correct replica.
+func highestPrepared(changes []SignedChange) map[types.SeqNr]types.Proposal {
+	chosen, views := map[types.SeqNr]types.Proposal{}, map[types.SeqNr]types.View{}
 	for _, c := range changes {
-		for at := range c.Prepared {
-			p := &c.Prepared[at]
-			if best := chosen[p.Seq]; best == nil || p.View > best.View {
-				chosen[p.Seq] = p
+		for _, p := range c.Prepared {
+			if best, found := views[p.Seq]; !found || p.View > best {
+				chosen[p.Seq], views[p.Seq] = p.Proposal, p.View
 			}
 		}
 	}

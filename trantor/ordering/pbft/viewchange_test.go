@@ -103,7 +103,7 @@ func TestViewChangeOfOneReplicaMovesNobodyAndRunsNoFurther(t *testing.T) {
 			t.Errorf("replica %d is in view %d, want %d", id, got, want)
 		}
 	}
-	if g.timers[3] != nil {
+	if g.patience(3) != nil {
 		t.Error("a replica that left alone gives the next view a timeout")
 	}
 }
@@ -116,11 +116,11 @@ func TestTimeoutDoublesWithEachView(t *testing.T) {
 	}
 	g.need(0, 1, 2, 3)
 	for v, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
-		if got := g.timers[3].After; got != want {
+		if got := g.patience(3).After; got != want {
 			t.Errorf("view %d has %v, want %v", v, got, want)
 		}
 		for _, id := range []types.NodeID{1, 2, 3} {
-			if g.timers[id] != nil && g.nodes[id].view == types.View(v) {
+			if g.patience(id) != nil && g.nodes[id].view == types.View(v) {
 				g.expire(id)
 			}
 		}
@@ -128,20 +128,25 @@ func TestTimeoutDoublesWithEachView(t *testing.T) {
 	}
 }
 
-func TestDecisionIsProgress(t *testing.T) {
-	g := newGroup(t, 4, 2)
+// Timeouts are per proposal: a straggling leader does not live on one decision
+// after the other, and a decision says nothing against a younger proposal.
+func TestEachSlotHasItsOwnTime(t *testing.T) {
+	g := newGroup(t, 4, 3)
 	g.need(4, 3)
-	before := g.timers[3].Fire.Body
+	before := g.patience(3).Fire.Body
 	g.propose(0, 0, value(1))
 	g.run()
-	after := g.timers[3].Fire.Body
-	g.apply(3, before)
-	if g.nodes[3].view != 0 {
-		t.Error("a timer that was set before the decision deposed the leader")
+	g.need(8, 3)
+	if got := g.patience(3).Fire.Body; got != before {
+		t.Error("the decision of one slot gave another more time")
 	}
-	g.apply(3, after)
+	g.apply(3, before)
 	if g.nodes[3].view != 1 {
-		t.Error("the timer that was set at the decision did not")
+		t.Error("a slot without a proposal did not depose the leader")
+	}
+	g.apply(3, timeout{view: 0, slot: 2})
+	if g.nodes[3].view != 1 {
+		t.Error("a timer of a view that has passed deposed the next leader")
 	}
 }
 
@@ -154,22 +159,17 @@ func TestReplicaThatLeftAloneLearnsDecisions(t *testing.T) {
 	g.run()
 	g.lost = func(p packet) bool { return p.from == 0 }
 	g.need(0, 3)
-	g.need(4, 3)
 	g.expire(3)
+	g.tick(3) // The slot is needed from now on for a whole tick.
+	g.run()
+	g.wantDecided(0, nil, 3)
+	g.tick(3)
 	g.run()
 	want := value(1)
-	g.wantDecided(0, &want, 3) // Answered at once, by two of the three.
-	g.lost = func(p packet) bool {
-		_, late := p.msg.(Decision)
-		return p.to == 3 && !late
-	}
-	want = value(2)
-	g.propose(0, 4, want)
-	g.run()
-	g.wantDecided(4, &want, 0, 1, 2, 3) // Answered when it was decided.
-	g.checkTrace(`Replica 3 missed everything about slot 0, timed out alone, and asks for slots 0 and 4. The
-others have decided slot 0 and answer at once; slot 4 they decide later, in view 0, and
-answer then. Equal answers of two replicas, weight f+1, are enough.`)
+	g.wantDecided(0, &want, 3)
+	g.checkTrace(`Replica 3 missed everything about slot 0, and timed out alone. Its view change moves nobody.
+At its second tick it asks for the slot. The others have decided it and answer; the answer
+of replica 0 is lost, but equal ones of two replicas, weight f+1, are enough.`)
 }
 
 func TestDecisionOfWeightFIsNotBelieved(t *testing.T) {
@@ -296,7 +296,7 @@ func TestClosedInstanceLeavesNoTimer(t *testing.T) {
 	g := newGroup(t, 4, 1)
 	g.need(0, 3)
 	g.apply(3, types.CloseSegment{})
-	if g.timers[3] != nil {
+	if g.patience(3) != nil {
 		t.Error("a timer is still set")
 	}
 }
@@ -338,7 +338,7 @@ func runSchedule(t *testing.T, seed uint64) (views uint64) {
 	g.shuffle(rng, rng.IntN(4*n))
 	for range 20 * n { // Each failed view costs every replica one timeout.
 		for _, id := range correct {
-			if g.timers[id] != nil && rng.IntN(2) == 0 {
+			if g.patience(id) != nil && rng.IntN(2) == 0 {
 				g.expire(id)
 			}
 		}
@@ -393,11 +393,11 @@ func TestDecisionBeforeANewViewGivesItsLeaderNoMoreTime(t *testing.T) {
 	g.need(4, 3)
 	g.receive(3, 0, g.change(0, 1))
 	g.receive(3, 2, g.change(2, 1)) // A quorum with its own; leader 1 is silent.
-	before := g.timers[3].Fire.Body
+	before := g.patience(3).Fire.Body
 	for _, from := range []types.NodeID{0, 1, 2} {
 		g.receive(3, from, Commit{Digest: digestOf(value(1))})
 	}
-	if len(g.decided[3]) != 1 || g.timers[3] == nil || g.timers[3].Fire.Body != before {
+	if len(g.decided[3]) != 1 || g.patience(3) == nil || g.patience(3).Fire.Body != before {
 		t.Errorf("%d slots decided, timer %+v, want 1 and the timer as it was", len(g.decided[3]), g.timers[3])
 	}
 }
