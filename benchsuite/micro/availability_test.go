@@ -15,13 +15,19 @@ import (
 // batchesPerEpoch is after how many batches a checkpoint frees the old ones.
 const batchesPerEpoch = 16
 
-// storeOf makes the availability module of one of n replicas.
-func storeOf(node, n int) *availability.Availability {
-	return availability.New(availability.Config{
-		Self: self, Net: netModule, Timer: timerModule, Ordering: orderingModule, Delivery: deliveryModule,
-		Node: types.NodeID(node), Members: quorum.Equal(n), Crypto: simulated(n)[node],
-		BatchBytesMax: types.MaxBatchBytes, WindowSize: 256, KeepEpochs: 1, RetryAfter: time.Hour,
+// storeOf makes the availability module of one of n replicas. All buckets are
+// those of replica creator.
+func storeOf(node, n int, c crypto.Crypto, creator types.NodeID) *availability.Availability {
+	store := availability.New(availability.Config{
+		Self: self, Net: netModule, Timer: timerModule, Store: storeModule,
+		Mempool: mempoolModule, Ordering: orderingModule, Delivery: deliveryModule,
+		Node: types.NodeID(node), Members: quorum.Equal(n), ConfigDelay: 6, Crypto: c,
+		BatchBytesMax: types.MaxBatchBytes, WindowSize: 256, HeldBytesMax: 64 << 20,
+		Buckets: 16 * n, BucketGrace: 2, KeepEpochs: 1, RetryAfter: time.Hour,
 	})
+	var out discard
+	out.apply(store, mir.Event{To: self, Body: types.EpochBegun{Leaders: []types.NodeID{creator}}})
+	return store
 }
 
 // markUsed tells a store that a batch is delivered and, at the end of an epoch,
@@ -35,18 +41,19 @@ func markUsed(no types.BatchNo, creator types.NodeID, d types.Digest, tell func(
 }
 
 // BenchmarkStore takes the batch of a peer until it can be forgotten: hash it,
-// store it, sign for it, free it. The batch has 256 B transactions.
+// look whether it is its creator's to make, store it, sign for it, free it. The batch has 256 B transactions.
 func BenchmarkStore(b *testing.B) {
 	for _, txs := range []int{128, 1024} {
 		b.Run(fmt.Sprintf("txs=%d", txs), func(b *testing.B) {
 			data := types.EncodeBatch(transactions(txs, 32))
 			d := types.HashBatch(data)
-			store := storeOf(0, 4)
+			store := storeOf(0, 4, simulated(4)[0], 1)
 			var out discard
 			tell := func(body mir.Body) { out.apply(store, mir.Event{To: self, Body: body}) }
 			next, acks := types.BatchNo(0), 0
 			one := func() {
-				acks += out.apply(store, mir.Event{To: self, Body: mir.Received{From: 1, Msg: availability.Batch{No: next, Data: data}}})
+				out.apply(store, mir.Event{To: self, Body: mir.Received{From: 1, Msg: availability.Batch{No: next, Data: data}}})
+				acks += len(out.last().Body.(types.Persist).Then)
 				markUsed(next, 1, d, tell)
 				next++
 			}
@@ -77,7 +84,7 @@ func BenchmarkCertify(b *testing.B) {
 			members, verifier := quorum.Equal(n), simulated(n)[0]
 			nodes := make([]mir.Module, n)
 			for i := range nodes {
-				nodes[i] = storeOf(i, n)
+				nodes[i] = storeOf(i, n, simulated(n)[i], 0)
 			}
 			var cert types.Certificate
 			certs := 0
@@ -119,14 +126,10 @@ func BenchmarkVerifyAvailability(b *testing.B) {
 			all := crypto.DeriveEd25519(1, n)
 			nodes := make([]mir.Module, n)
 			for i := range nodes {
-				nodes[i] = availability.New(availability.Config{
-					Self: self, Net: netModule, Timer: timerModule, Ordering: orderingModule, Delivery: deliveryModule,
-					Node: types.NodeID(i), Members: members, Crypto: all[i],
-					BatchBytesMax: types.MaxBatchBytes, WindowSize: 256, KeepEpochs: 1, RetryAfter: time.Hour,
-				})
+				nodes[i] = storeOf(i, n, all[i], 0)
 			}
 			g := newGroup(nodes, func(_ int, ev mir.Event) { cert = ev.Body.(types.CertReady).Cert })
-			g.input(0, mir.Event{To: self, Body: types.NewBatch{Data: pattern(1000)}})
+			g.input(0, mir.Event{To: self, Body: types.NewBatch{Data: types.EncodeBatch(transactions(4, 4))}})
 			g.run()
 			for b.Loop() {
 				if err := availability.VerifyCert(members, all[0], cert); err != nil {
@@ -145,7 +148,7 @@ func BenchmarkVerifyAvailability(b *testing.B) {
 func BenchmarkRetrieve(b *testing.B) {
 	data := types.EncodeBatch(transactions(128, 32))
 	d := types.HashBatch(data)
-	lacking, holding := storeOf(0, 4), storeOf(2, 4)
+	lacking, holding := storeOf(0, 4, simulated(4)[0], 1), storeOf(2, 4, simulated(4)[2], 1)
 	delivered := 0
 	g := newGroup([]mir.Module{lacking, nil, holding, nil}, func(_ int, ev mir.Event) {
 		delivered += len(ev.Body.(types.BatchData).Data)
@@ -163,7 +166,9 @@ func BenchmarkRetrieve(b *testing.B) {
 			g.input(0, mir.Event{To: self, Body: body})
 			g.input(2, mir.Event{To: self, Body: body})
 		})
-		next++
+		if next++; next%batchesPerEpoch == 0 {
+			g.fire(b, 2) // The tick until which a peer's share of answers lasts.
+		}
 	}
 	for range 8 * batchesPerEpoch {
 		one()

@@ -21,6 +21,7 @@ const (
 	mempoolModule
 	checkpointModule
 	resultsModule
+	storeModule
 )
 
 // payloadBytes is the suite's usual size of a transaction.
@@ -81,7 +82,7 @@ func simulated(n int) []crypto.Crypto {
 // nothing else, once its queues have grown.
 type group struct {
 	nodes []mir.Module
-	// sink gets what is for neither the network, the timer nor self.
+	// sink gets what is for neither the network, the timer, the store nor self.
 	sink func(node int, ev mir.Event)
 
 	packets []packet
@@ -123,6 +124,10 @@ func (g *group) emitted(node int, ev mir.Event) {
 		g.timers[node] = body.Fire
 	case mir.CancelTimer:
 		g.timers[node] = mir.Event{}
+	case types.Persist: // Nothing is durable here.
+		for _, then := range body.Then {
+			g.emitted(node, then)
+		}
 	default:
 		if ev.To == self {
 			g.local = append(g.local, ev)

@@ -6,297 +6,250 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/perfgate/perfgate/internal/golden"
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
-const (
-	self mir.ModuleID = iota + 1
-	net
-	timer
-	ordering
-	delivery
-)
-
-func config(node types.NodeID, n int) Config {
-	return Config{
-		Self: self, Net: net, Timer: timer, Ordering: ordering, Delivery: delivery,
-		Node: node, Members: quorum.Equal(n), Crypto: crypto.NewSimulated(1, node, n),
-		BatchBytesMax: 16, WindowSize: 4, KeepEpochs: 1, RetryAfter: time.Second,
+func TestABatchOnItsWayToItsCertificate(t *testing.T) {
+	r := newRig(t, config(2, 7)) // f = 2: three signatures, one's own included
+	id := ownID(2, 0, "x")
+	r.feed(own("x"), acked(5, id), acked(5, id), acked(0, id), acked(1, id), tick{})
+	golden.Check(t, t.Name(), `Replica 2 of seven makes a batch, sends it to the others and counts its own signature with
+those of 5, whose second one is nothing new, and 0: more than f = 2. That of 1 comes after
+the certificate. The tick finds nothing to do and is not set again.`, r.trace.Bytes())
+	if len(r.a.collecting) != 0 || len(r.a.order) != 0 {
+		t.Errorf("%d batches are still collected for", len(r.a.collecting))
 	}
 }
 
-func feed(a *Availability, bodies ...mir.Body) []mir.Event {
-	var out mir.Out
-	for _, body := range bodies {
-		a.Apply(mir.Event{To: self, Body: body}, &out)
-	}
-	return out.Events()
-}
-
-// transcript feeds events and describes what comes out.
-func transcript(t *testing.T, a *Availability, bodies ...mir.Body) string {
-	t.Helper()
-	var lines []string
-	for _, ev := range feed(a, bodies...) {
-		lines = append(lines, describe(t, ev))
-	}
-	return strings.Join(lines, " ")
-}
-
-func describe(t *testing.T, ev mir.Event) string {
-	t.Helper()
-	switch e := ev.Body.(type) {
-	case mir.Send:
-		return fmt.Sprintf("%s>%v", describeMessage(t, e.Msg), e.To)
-	case mir.SetTimer:
-		return fmt.Sprintf("set%d", e.ID.N)
-	case mir.CancelTimer:
-		return fmt.Sprintf("cancel%d", e.ID.N)
-	case types.CertReady:
-		var signers []types.NodeID
-		for _, s := range e.Cert.Sigs {
-			signers = append(signers, s.Signer)
-		}
-		return fmt.Sprintf("cert(%d by %v)", e.Cert.No, signers)
-	case types.BatchData:
-		if types.HashBatch(e.Data) != e.Batch {
-			t.Errorf("data %q is not of digest %s", e.Data, e.Batch)
-		}
-		return fmt.Sprintf("data(%s)", e.Data)
-	}
-	t.Fatalf("unexpected %s", ev.Body.EventName())
-	return ""
-}
-
-func describeMessage(t *testing.T, msg mir.Message) string {
-	t.Helper()
-	switch m := msg.(type) {
-	case Batch:
-		return fmt.Sprintf("batch(%d %s)", m.No, m.Data)
-	case Ack:
-		return fmt.Sprintf("ack(%d)", m.No)
-	case Request:
-		return fmt.Sprintf("request(%d/%d)", m.ID.Creator, m.ID.No)
-	case Response:
-		return fmt.Sprintf("response(%d/%d %s)", m.ID.Creator, m.ID.No, m.Data)
-	}
-	t.Fatalf("unexpected %s", msg.EventName())
-	return ""
-}
-
-func want(t *testing.T, got, want string) {
-	t.Helper()
-	if got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
-func from(node types.NodeID, msg mir.Message) mir.Received {
-	return mir.Received{From: node, Msg: msg}
-}
-
-func own(data string) types.NewBatch { return types.NewBatch{Data: []byte(data)} }
-
-func batch(no types.BatchNo, data string) Batch { return Batch{No: no, Data: []byte(data)} }
-
-func batchID(creator types.NodeID, no types.BatchNo, data string) BatchID {
-	return BatchID{Creator: creator, No: no, Digest: types.HashBatch([]byte(data))}
-}
-
-// ack is node's acknowledgement among n replicas.
-func ack(node types.NodeID, n int, id BatchID) Ack {
-	return Ack{No: id.No, Batch: id.Digest, Sig: crypto.NewSimulated(1, node, n).Sign(AckDomain, signedAck(id))}
-}
-
-func cert(id BatchID, n int, signers ...types.NodeID) types.Certificate {
-	c := types.Certificate{Creator: id.Creator, No: id.No, Batch: id.Digest}
-	for _, s := range signers {
-		c.Sigs = append(c.Sigs, types.Signature{Signer: s, Sig: ack(s, n, id).Sig})
-	}
-	return c
-}
-
-func used(id BatchID, epoch types.Epoch) types.BatchUsed {
-	return types.BatchUsed{Batch: id.Digest, Epoch: epoch, Creator: id.Creator, No: id.No}
-}
-
-func TestCertificateHasSignaturesOfMoreThanF(t *testing.T) {
-	a := New(config(2, 7)) // f = 2: three signatures, one's own included
-	id := batchID(2, 0, "x")
-	want(t, transcript(t, a, own("x")), "batch(0 x)>[0 1 3 4 5 6] set0")
-	want(t, transcript(t, a, from(5, ack(5, 7, id)), from(5, ack(5, 7, id))), "")
-	events := feed(a, from(0, ack(0, 7, id)), from(1, ack(1, 7, id)))
-	if len(events) != 2 {
-		t.Fatalf("got %v, want a certificate, a cancelled timer and nothing for the last", events)
-	}
-	want(t, describe(t, events[0])+" "+describe(t, events[1]), "cert(0 by [0 2 5]) cancel0")
-	c := events[0].Body.(types.CertReady).Cert
-	if err := VerifyCert(quorum.Equal(7), crypto.NewSimulated(1, 6, 7), c); err != nil {
+func TestCertificatesOfOwnBatchesVerify(t *testing.T) {
+	r := newRig(t, config(2, 7))
+	id := ownID(2, 0, "x")
+	r.feed(own("x"), acked(5, id))
+	events := r.run(mir.Event{To: self, Body: acked(0, id)})
+	if err := VerifyCert(quorum.Equal(7), crypto.NewSimulated(1, 6, 16), events[0].Body.(types.CertReady).Cert); err != nil {
 		t.Error(err)
 	}
 }
 
+func TestCertificatesCountWeightsNotReplicas(t *testing.T) {
+	members, err := quorum.New([]uint64{1, 1, 1, 4}) // f = 2
+	if err != nil {
+		t.Fatal(err)
+	}
+	light, heavy := config(0, 4), config(3, 4)
+	light.Members, heavy.Members = members, members
+	r := newRig(t, light)
+	r.feed(own("x"))
+	r.want("", acked(1, ownID(0, 0, "x")))
+	r.want("cert(0 by [0 1 3])", acked(3, ownID(0, 0, "x")))
+	newRig(t, heavy).want("batch(0 x)>[0 1 2] cert(0 by [3]) set", own("x"))
+	c, id := crypto.NewSimulated(1, 0, 16), idOf(1, 0, "x")
+	if VerifyCert(members, c, cert(id, 0, 1)) == nil {
+		t.Error("weight 2 of 7 was accepted")
+	}
+	for _, signers := range [][]types.NodeID{{3}, {0, 1, 2}} {
+		if err := VerifyCert(members, c, cert(id, signers...)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestASingleReplicaCertifiesAlone(t *testing.T) {
-	want(t, transcript(t, New(config(0, 1)), own("x")), "cert(0 by [0])")
+	newRig(t, config(0, 1)).want("cert(0 by [0]) set", own("x"))
 }
 
 func TestBadAcksDoNotCount(t *testing.T) {
-	a := New(config(0, 4))
-	id := batchID(0, 0, "x")
-	other := ack(1, 4, batchID(0, 0, "y"))
-	ofAnotherCreator := ack(1, 4, batchID(1, 0, "x"))
-	ofAnotherSigner := ack(2, 4, id)
-	feed(a, own("x"))
-	want(t, transcript(t, a, from(1, other), from(1, ofAnotherCreator), from(1, ofAnotherSigner), from(9, ack(1, 4, id))), "")
-	if got := a.Stats().BadAcks; got != 3 {
-		t.Errorf("%d bad acknowledgements counted, want 3", got)
+	r := newRig(t, config(0, 4))
+	id := ownID(0, 0, "x")
+	r.feed(own("x"))
+	r.want("",
+		acked(1, ownID(0, 0, "y")),
+		acked(1, BatchID{Creator: 1, No: 0, Digest: id.Digest}), // of another creator
+		from(1, ack(2, id)),
+		acked(9, id))
+	if got := r.a.Stats(); got.BadAcks != 3 || got.Misaddressed != 1 {
+		t.Errorf("stats %+v, want 3 bad acknowledgements and one stranger", got)
 	}
-	want(t, transcript(t, a, from(1, ack(1, 4, id))), "cert(0 by [0 1]) cancel0")
+	r.want("cert(0 by [0 1])", acked(1, id))
 }
 
-func TestUncertifiedBatchIsSentAgainToTheSilent(t *testing.T) {
-	a := New(config(0, 7))
-	feed(a, own("x"), from(3, ack(3, 7, batchID(0, 0, "x"))))
-	want(t, transcript(t, a, retransmit{no: 0}), "batch(0 x)>[1 2 4 5 6] set0")
-	feed(a, from(4, ack(4, 7, batchID(0, 0, "x"))))
-	want(t, transcript(t, a, retransmit{no: 0}), "")
+func TestCertificatesKeepTheOrderOfBatches(t *testing.T) {
+	r := newRig(t, config(0, 4))
+	r.feed(own("a"), own("b"), own("c"))
+	r.want("", acked(1, ownID(0, 1, "b")), acked(2, ownID(0, 2, "c")))
+	r.want("cert(0 by [0 3]) cert(1 by [0 1]) cert(2 by [0 2])", acked(3, ownID(0, 0, "a")))
 }
 
 func TestOwnBatchesBeyondTheWindowWait(t *testing.T) {
-	a := New(config(0, 1))
+	r := newRig(t, config(0, 1))
 	for i := range 4 {
-		feed(a, own(fmt.Sprint(i)))
+		r.feed(own(fmt.Sprint(i)))
 	}
-	want(t, transcript(t, a, own("4"), own("5")), "")
-	want(t, transcript(t, a, used(batchID(0, 1, "1"), 0)), "")
-	want(t, transcript(t, a, used(batchID(0, 0, "0"), 0)), "cert(4 by [0]) cert(5 by [0])")
+	r.want("", own("4"), own("5"))
+	r.want("", used(ownID(0, 1, "1"), 0))
+	r.want("cert(4 by [0]) cert(5 by [0])", used(ownID(0, 0, "0"), 0))
 }
 
 func TestReceiverAcknowledgesOneBatchForANumber(t *testing.T) {
-	a := New(config(0, 4))
-	want(t, transcript(t, a, from(3, batch(1, "x"))), "ack(1)>[3]")
-	want(t, transcript(t, a, from(3, batch(1, "x"))), "ack(1)>[3]")
-	want(t, transcript(t, a, from(3, batch(1, "y"))), "")
-	want(t, transcript(t, a, from(2, batch(1, "y"))), "ack(1)>[2]")
-	if got := a.Stats().Equivocations; got != 1 {
+	r := newRig(t, config(0, 4))
+	r.want("ack(1)>[3]", sent(3, 1, "x"))
+	r.want("ack(1)>[3]", sent(3, 1, "x"))
+	r.want("", sent(3, 1, "y"))
+	r.want("ack(1)>[2]", sent(2, 1, "y"))
+	if got := r.a.Stats().Equivocations; got != 1 {
 		t.Errorf("%d equivocations counted, want 1", got)
 	}
 }
 
 func TestReceiverRefusesBeyondItsLimits(t *testing.T) {
-	a := New(config(0, 4))
-	feed(a, from(1, batch(0, "first")), used(batchID(1, 0, "first"), 0))
-	want(t, transcript(t, a, from(1, batch(5, "x"))), "") // the window is 1 to 4
-	want(t, transcript(t, a, from(1, batch(0, "first"))), "")
-	want(t, transcript(t, a, from(1, batch(1, ""))), "")
-	want(t, transcript(t, a, from(1, batch(1, "seventeen bytes!!"))), "")
-	want(t, transcript(t, a, from(4, batch(0, "stranger"))), "")
-	want(t, transcript(t, a, from(1, batch(4, "sixteen bytes!!!"))), "ack(4)>[1]")
-	if got, want := a.Stats(), (Stats{BadSize: 2, OutsideWindow: 2, Misaddressed: 1}); got != want {
+	r := newRig(t, config(0, 4))
+	r.feed(sent(1, 0, "first"), used(idOf(1, 0, "first"), 0))
+	r.want("", sent(1, 5, "x")) // the window is 1 to 4
+	r.want("", sent(1, 0, "first"))
+	r.want("", sent(1, 1, "seventeen bytes!!"))
+	r.want("", from(4, Batch{Data: dataOf(0, "stranger")}))
+	r.want("", from(1, Batch{No: 1, Data: []byte("no transactions")}))
+	r.want("ack(4)>[1]", sent(1, 4, "sixteen bytes!!!"))
+	want := Stats{BadSize: 1, OutsideWindow: 2, Misaddressed: 1, Malformed: 1}
+	if got := r.a.Stats(); got != want {
 		t.Errorf("stats %+v, want %+v", got, want)
 	}
 }
 
 func TestAFloodingCreatorFillsItsWindowOnly(t *testing.T) {
-	a := New(config(0, 4))
+	r := newRig(t, config(0, 4))
+	for no := range types.BatchNo(5) {
+		r.feed(sent(1, no, "sixteen bytes!!!"), sent(1, no, "other"))
+	}
+	r.feed(sent(2, 0, "x"))
+	golden.Check(t, t.Name(), `Replica 1 sends batches of 40 bytes, the most that is allowed, and another one for each
+number, which is refused. Three fit into HeldBytesMax, 130, and nothing after them. Number 4
+is outside the window of 4. The batches of replica 2 are not affected.`, r.trace.Bytes())
 	for no := range types.BatchNo(1000) {
-		feed(a, from(1, batch(no, "x")), from(1, batch(no, "y")))
+		r.feed(sent(1, no, "x"), from(1, Batch{No: no, Epoch: 1, Data: dataOf(1, "x")}), from(1, Batch{No: no}))
 	}
-	if len(a.store) != 4 {
-		t.Errorf("%d batches are held, want 4", len(a.store))
+	c := r.a.creators[1]
+	if len(c.batches) != 4 || c.bytes > 130 || len(c.early) > EarlyMax {
+		t.Errorf("%d batches of %d bytes are held and %d put aside", len(c.batches), c.bytes, len(c.early))
 	}
-	want(t, transcript(t, a, from(2, batch(0, "x"))), "ack(0)>[2]")
 }
 
-func TestNeededBatchIsAnsweredAtOnceWhenHeld(t *testing.T) {
-	a := New(config(0, 4))
-	feed(a, from(3, batch(0, "x")))
-	want(t, transcript(t, a, types.NeedBatch{Cert: cert(batchID(3, 0, "x"), 4, 1, 2)}), "data(x)")
-}
-
-func TestMissingBatchIsFetchedFromOneSignerAfterTheOther(t *testing.T) {
-	a := New(config(0, 7))
-	id := batchID(3, 0, "x")
-	need := types.NeedBatch{Cert: cert(id, 7, 0, 2, 5)}
-	want(t, transcript(t, a, need, need), "request(3/0)>[2] set1")
-	want(t, transcript(t, a, retryFetch{id: id}), "request(3/0)>[5] set1")
-	want(t, transcript(t, a, retryFetch{id: id}), "request(3/0)>[2] set1")
-	want(t, transcript(t, a, from(5, Response{ID: id, Data: []byte("x")})), "cancel1 data(x)")
-	want(t, transcript(t, a, retryFetch{id: id}, from(2, Response{ID: id, Data: []byte("x")})), "")
-	want(t, transcript(t, a, from(6, Request{ID: id})), "response(3/0 x)>[6]")
-}
-
-func TestMissingBatchMayStillComeFromItsCreator(t *testing.T) {
-	a := New(config(0, 4))
-	feed(a, types.NeedBatch{Cert: cert(batchID(3, 0, "x"), 4, 1, 2)})
-	want(t, transcript(t, a, from(3, batch(0, "x"))), "ack(0)>[3] cancel1 data(x)")
-}
-
-func TestBadResponsesAreIgnored(t *testing.T) {
-	a := New(config(0, 4))
-	id := batchID(3, 0, "x")
-	feed(a, types.NeedBatch{Cert: cert(id, 4, 1, 2)})
-	want(t, transcript(t, a,
-		from(2, Response{ID: id, Data: []byte("x")}), // not asked yet
-		from(1, Response{ID: id, Data: []byte("y")}),
-		from(1, Response{ID: batchID(3, 1, "x"), Data: []byte("x")})), "")
-	if got := a.Stats().BadResponses; got != 2 {
-		t.Errorf("%d bad responses counted, want 2", got)
+func TestBatchesOfTheNextEpochWaitForItInSmallNumbers(t *testing.T) {
+	cfg := config(0, 4)
+	cfg.WindowSize, cfg.HeldBytesMax = 100, 100*40
+	r := newRig(t, cfg)
+	for no := range types.BatchNo(EarlyMax + 1) {
+		r.want("", from(1, Batch{No: no, Epoch: 1, Data: dataIn(1, 1, 4, "x")}))
 	}
-	want(t, transcript(t, a, from(1, Response{ID: id, Data: []byte("x")})), "cancel1 data(x)")
+	r.want("", from(1, Batch{No: 50, Epoch: 2, Data: dataIn(2, 1, 4, "x")}))
+	if got := r.a.Stats(); got.EarlyFull != 1 || got.WrongEpoch != 1 {
+		t.Errorf("stats %+v, want one batch too many and one of a wrong epoch", got)
+	}
+	if got := strings.Count(r.feed(r.begun(1)), "ack"); got != EarlyMax {
+		t.Errorf("%d acknowledgements once the epoch has begun, want %d", got, EarlyMax)
+	}
 }
 
-func TestBatchOutlivesItsCheckpointByKeepEpochs(t *testing.T) {
-	a := New(config(0, 4))
-	first, second := batchID(1, 0, "x"), batchID(1, 1, "y")
-	feed(a, from(1, batch(0, "x")), from(1, batch(1, "y")), from(1, batch(2, "z")), used(first, 0), used(second, 1))
-	want(t, transcript(t, a, types.StableCheckpoint{Epoch: 0}, from(2, Request{ID: first})), "response(1/0 x)>[2]")
-	want(t, transcript(t, a, types.StableCheckpoint{Epoch: 1}, from(2, Request{ID: first})), "")
-	want(t, transcript(t, a, from(2, Request{ID: second})), "response(1/1 y)>[2]")
-	feed(a, types.StableCheckpoint{Epoch: 100})
-	want(t, transcript(t, a, from(2, Request{ID: batchID(1, 2, "z")})), "response(1/2 z)>[2]") // not ordered
-	if got := a.Stats().NotHeld; got != 1 || len(a.store) != 1 {
-		t.Errorf("%d requests not answered and %d batches held, want 1 and 1", got, len(a.store))
+func TestForeignBucketsAreRefused(t *testing.T) {
+	r := newRig(t, config(0, 4))
+	r.want("", from(1, Batch{No: 0, Data: dataOf(2, "x")}))
+	r.want("", from(1, Batch{No: 0, Data: dataIn(1, 1, 4, "x")}))
+	r.feed(r.begun(1))
+	r.want("ack(0)>[1]", from(1, Batch{No: 0, Epoch: 1, Data: dataIn(1, 1, 4, "x")}))
+	r.want("ack(1)>[1]", from(1, Batch{No: 1, Epoch: 0, Data: dataOf(1, "in the grace")}))
+	r.feed(r.begun(2))
+	r.want("", from(1, Batch{No: 2, Epoch: 0, Data: dataOf(1, "too old")}))
+	if got := r.a.Stats(); got.ForeignBuckets != 2 || got.WrongEpoch != 1 {
+		t.Errorf("stats %+v, want 2 of foreign buckets and one too old", got)
+	}
+}
+
+func TestABatchWithoutACertificateIsVoided(t *testing.T) {
+	r := newRig(t, config(0, 4))
+	r.feed(own("x"), own("y"), r.begun(1), acked(1, ownID(0, 1, "y")))
+	r.feed(r.begun(2), acked(1, ownID(0, 0, "x")), acked(2, voidID(0, 0)))
+	r.feed(sent(3, 0, "z"), from(3, Batch{}), from(3, Batch{}), used(voidID(3, 0), 2), used(voidID(0, 0), 2))
+	golden.Check(t, t.Name(), `Batches x and y are made in epoch 0; BucketGrace is 1. In epoch 2 nobody acknowledges x any
+more: its transactions go back to the mempool and the empty batch of its number is sent
+instead, while y only waited for its turn. An acknowledgement of x that was on its way
+changes nothing, one of the empty batch completes its certificate. Replica 3 does the same
+to its batch 0: it is acknowledged here although z is held, z being of epoch 0 and refused.
+Once the empty batches are used nothing is left of the numbers.`, r.trace.Bytes())
+	if got := r.a.Stats(); got.Voided != 1 || got.WrongEpoch != 1 || r.a.Held() != 1 || len(r.records) != 1 {
+		t.Errorf("stats %+v, %d numbers and %d records held, want batch 1 only", got, r.a.Held(), len(r.records))
+	}
+}
+
+func TestAVoidBatchIsAcknowledgedBesideTheOneThatIsHeld(t *testing.T) {
+	r := newRig(t, config(0, 4))
+	r.want("ack(0)>[3]", sent(3, 0, "x"))
+	r.want("ack(0)>[3]", from(3, Batch{}))
+	r.want("ack(0)>[3]", sent(3, 0, "x")) // Its certificate may yet be the first in the log.
+	r.want("data(x)", need(idOf(3, 0, "x"), 1, 2))
+	r.feed(used(voidID(3, 0), 0))
+	r.want("", from(1, Request{ID: idOf(3, 0, "x")}))
+	if len(r.records) != 0 {
+		t.Error("the record of a batch that will never be asked for is kept")
+	}
+}
+
+func TestBatchesThatWaitedTooLongForTheWindowGoBack(t *testing.T) {
+	r := newRig(t, config(0, 1))
+	for i := range 5 {
+		r.feed(own(fmt.Sprint(i)))
+	}
+	r.want("", r.begun(2))
+	r.want("back(4)", used(ownID(0, 0, "0"), 0))
+	r.want("cert(4 by [0])", types.NewBatch{Data: dataOf(0, "5"), Epoch: 2})
+}
+
+func TestUsedBatchOutlivesItsCheckpointByKeepEpochs(t *testing.T) {
+	r := newRig(t, config(0, 4))
+	first, second := idOf(1, 0, "x"), idOf(1, 1, "y")
+	r.feed(sent(1, 0, "x"), sent(1, 1, "y"), sent(1, 2, "z"), used(first, 0), used(second, 1))
+	r.want("response(1/0 x)>[2] set", types.StableCheckpoint{Epoch: 0}, from(2, Request{ID: first}))
+	r.want("", types.StableCheckpoint{Epoch: 1}, from(2, Request{ID: first}))
+	r.want("response(1/1 y)>[2]", from(2, Request{ID: second}))
+	r.feed(types.StableCheckpoint{Epoch: 100})
+	r.want("response(1/2 z)>[2]", from(2, Request{ID: idOf(1, 2, "z")})) // not ordered
+	if got := r.a.Stats().NotHeld; got != 1 || r.a.Held() != 1 || len(r.records) != 1 {
+		t.Errorf("%d requests not answered, %d batches and %d records held, want 1 each", got, r.a.Held(), len(r.records))
 	}
 }
 
 func TestTheOtherBatchOfAUsedNumberIsFreedAtOnce(t *testing.T) {
-	a := New(config(0, 4))
-	feed(a, from(3, batch(0, "y")), types.NeedBatch{Cert: cert(batchID(3, 0, "x"), 4, 1, 2)})
-	feed(a, from(1, Response{ID: batchID(3, 0, "x"), Data: []byte("x")}), used(batchID(3, 0, "x"), 0))
-	want(t, transcript(t, a, from(1, Request{ID: batchID(3, 0, "y")})), "")
-	want(t, transcript(t, a, from(1, Request{ID: batchID(3, 0, "x")})), "response(3/0 x)>[1]")
-}
-
-func TestNothingIsFetchedOnceItIsUsed(t *testing.T) {
-	a := New(config(0, 4))
-	id := batchID(3, 0, "x")
-	feed(a, types.NeedBatch{Cert: cert(id, 4, 1, 2)})
-	want(t, transcript(t, a, used(id, 0), retryFetch{id: id}), "cancel1")
+	r := newRig(t, config(0, 4))
+	r.feed(sent(3, 0, "y"), need(idOf(3, 0, "x"), 1, 2))
+	r.feed(from(1, answer(idOf(3, 0, "x"), "x")), used(idOf(3, 0, "x"), 0))
+	r.want("", from(1, Request{ID: idOf(3, 0, "y")}))
+	r.want("response(3/0 x)>[1]", from(1, Request{ID: idOf(3, 0, "x")}))
+	if c := r.a.creators[3]; c.bytes != 0 {
+		t.Errorf("%d bytes are counted as held, want none", c.bytes)
+	}
 }
 
 func TestVerifyCertRejects(t *testing.T) {
-	m, c := quorum.Equal(4), crypto.NewSimulated(1, 0, 4)
-	id := batchID(1, 5, "x")
-	if err := VerifyCert(m, c, cert(id, 4, 2, 3)); err != nil {
+	m, c := quorum.Equal(4), crypto.NewSimulated(1, 0, 16)
+	id := idOf(1, 5, "x")
+	if err := VerifyCert(m, c, cert(id, 2, 3)); err != nil {
 		t.Fatal(err)
 	}
 	change := func(f func(*types.Certificate)) types.Certificate {
-		out := cert(id, 4, 2, 3)
+		out := cert(id, 2, 3)
 		f(&out)
 		return out
 	}
 	for name, bad := range map[string]types.Certificate{
-		"one signature":   cert(id, 4, 2),
+		"one signature":   cert(id, 2),
 		"another number":  change(func(c *types.Certificate) { c.No++ }),
 		"another creator": change(func(c *types.Certificate) { c.Creator = 2 }),
 		"another digest":  change(func(c *types.Certificate) { c.Batch[0]++ }),
-		"a stranger's":    cert(BatchID{Creator: 4, No: 5, Digest: id.Digest}, 4, 2, 3),
+		"a stranger's":    cert(BatchID{Creator: 4, No: 5, Digest: id.Digest}, 2, 3),
 	} {
 		if VerifyCert(m, c, bad) == nil {
 			t.Errorf("%s: accepted", name)
@@ -305,18 +258,22 @@ func TestVerifyCertRejects(t *testing.T) {
 }
 
 func TestMessagesOfOtherModulesAreCounted(t *testing.T) {
-	a := New(config(0, 4))
-	want(t, transcript(t, a, from(1, mir.Received{})), "")
-	if got := a.Stats().Misaddressed; got != 1 {
-		t.Errorf("%d messages counted, want 1", got)
+	r := newRig(t, config(0, 4))
+	r.want("", from(1, types.Flush{}), from(0, Request{}))
+	if got := r.a.Stats().Misaddressed; got != 2 {
+		t.Errorf("%d messages counted, want 2", got)
 	}
 }
 
 func TestValidateNamesTheBadSetting(t *testing.T) {
 	for setting, spoil := range map[string]func(*Config){
-		"member":        func(c *Config) { c.Node = 4 },
+		"Members":       func(c *Config) { c.Members = quorum.Membership{} },
+		"ConfigDelay":   func(c *Config) { c.ConfigDelay = 0 },
 		"BatchBytesMax": func(c *Config) { c.BatchBytesMax = 0 },
 		"WindowSize":    func(c *Config) { c.WindowSize = types.MaxWindow + 1 },
+		"HeldBytesMax":  func(c *Config) { c.HeldBytesMax = c.BatchBytesMax - 1 },
+		"Buckets":       func(c *Config) { c.Buckets = -1 },
+		"BucketGrace":   func(c *Config) { c.BucketGrace = -1 },
 		"KeepEpochs":    func(c *Config) { c.KeepEpochs = -1 },
 		"RetryAfter":    func(c *Config) { c.RetryAfter = 0 },
 	} {
@@ -329,9 +286,9 @@ func TestValidateNamesTheBadSetting(t *testing.T) {
 }
 
 func messages() []types.WireMessage {
-	id := batchID(3, 7, "x")
+	id := idOf(3, 7, "x")
 	return []types.WireMessage{
-		batch(7, "data"), ack(1, 4, id), Request{ID: id}, Response{ID: id, Data: []byte("x")},
+		Batch{No: 7, Epoch: 3, Data: []byte("data")}, ack(1, id), Request{ID: id}, Response{ID: id, Data: []byte("x")},
 	}
 }
 
@@ -354,7 +311,7 @@ func TestMessagesKeepTheirContent(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	codec := &types.Codec{}
 	RegisterMessages(codec)
-	for _, m := range messages() {
+	for _, m := range append(messages(), Batch{No: 1}, Batch{Data: dataOf(1, "x")}, Batch{Epoch: 1, Data: dataOf(1, "x")}) {
 		b, err := codec.Encode(nil, m)
 		if err != nil {
 			f.Fatal(err)
@@ -369,7 +326,7 @@ func FuzzDecode(f *testing.F) {
 		if back, err := codec.Encode(nil, m); err != nil || !bytes.Equal(back, b) {
 			t.Errorf("%x decodes and encodes to %x (error %v)", b, back, err)
 		}
-		a := New(config(0, 4))
-		feed(a, own("x"), types.NeedBatch{Cert: cert(batchID(3, 7, "x"), 4, 1, 2)}, from(1, m))
+		r := newRig(t, config(0, 4))
+		r.feed(own("x"), need(idOf(3, 7, "x"), 1, 2), from(1, m), r.begun(1), from(1, m), tick{}, tick{})
 	})
 }

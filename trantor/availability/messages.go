@@ -15,11 +15,12 @@ const (
 	tagResponse = 13
 )
 
-// Batch is a creator's batch number No, sent to every replica. Its creator is
-// whoever sends it.
+// Batch is a creator's batch number No, made in Epoch, sent to every member. Its
+// creator is whoever sends it. Without data it voids the number.
 type Batch struct {
-	No   types.BatchNo
-	Data []byte
+	No    types.BatchNo
+	Epoch types.Epoch
+	Data  []byte
 }
 
 // Ack is a replica's promise to hold the receiver's batch number No with that
@@ -59,9 +60,10 @@ func (Ack) WireTag() byte      { return tagAck }
 func (Request) WireTag() byte  { return tagRequest }
 func (Response) WireTag() byte { return tagResponse }
 
-// AppendWire appends the number and the data.
+// AppendWire appends the number, the epoch and the data.
 func (b Batch) AppendWire(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(b.No))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(b.Epoch))
 	return types.AppendBytes(dst, b.Data)
 }
 
@@ -93,7 +95,7 @@ func readBatchID(r *types.Reader) BatchID {
 // RegisterMessages makes a codec understand this package's messages.
 func RegisterMessages(c *types.Codec) {
 	c.Register(tagBatch, func(r *types.Reader) (mir.Message, error) {
-		return Batch{No: types.BatchNo(r.U64()), Data: r.Bytes(types.MaxBatchBytes)}, nil
+		return Batch{No: types.BatchNo(r.U64()), Epoch: types.Epoch(r.U64()), Data: r.Bytes(types.MaxBatchBytes)}, nil
 	})
 	c.Register(tagAck, func(r *types.Reader) (mir.Message, error) {
 		return Ack{No: types.BatchNo(r.U64()), Batch: r.Digest(), Sig: r.Bytes(types.SignatureBytes)}, nil

@@ -139,7 +139,7 @@ func (m *Mempool) Apply(ev mir.Event, out *mir.Out) {
 		}
 	case types.Progress:
 		m.onProgress(e, out)
-	case types.Boot, types.EpochConfig, types.EpochBegun, types.Restored:
+	case types.Boot, types.EpochConfig, types.EpochBegun, types.Restored, types.BatchVoided:
 	case mir.Received:
 		m.misaddressed++
 	default:

@@ -199,9 +199,11 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 			WindowSize: p.ClientWindow, ClientsMax: p.ClientsMax,
 		},
 		availability: availability.Config{
-			Self: ids.Availability, Net: ids.Net, Timer: ids.Timer, Ordering: ids.Ordering, Delivery: ids.Delivery,
-			Node: cfg.Node, Members: members, Crypto: cfg.Crypto,
-			BatchBytesMax: p.BatchBytesMax, WindowSize: p.BatchWindow, KeepEpochs: p.KeepEpochs, RetryAfter: p.RetryAfter,
+			Self: ids.Availability, Net: ids.Net, Timer: ids.Timer, Store: ids.Store,
+			Mempool: ids.Mempool, Ordering: ids.Ordering, Delivery: ids.Delivery,
+			Node: cfg.Node, Members: members, ConfigDelay: p.ConfigDelay(), Crypto: cfg.Crypto,
+			BatchBytesMax: p.BatchBytesMax, WindowSize: p.BatchWindow, HeldBytesMax: p.PendingBytesMax,
+			KeepEpochs: p.KeepEpochs, RetryAfter: p.RetryAfter,
 		},
 		ordering: iss.Config{
 			Node: cfg.Node, Members: members, Self: ids.Ordering, Net: ids.Net, Delivery: ids.Delivery,
@@ -230,9 +232,8 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 func (r *Replica) newInstance(cfg Config, members quorum.Membership) func(types.Segment, mir.SubID) iss.Instance {
 	c := pbft.Config{
 		Node: cfg.Node, Members: members, Crypto: cfg.Crypto,
-		Log: r.IDs.Ordering, Net: r.IDs.Net, Timer: r.IDs.Timer, Store: r.IDs.Store,
-		CertsMax: cfg.Params.CertsPerSlotMax,
-		Timeout:  cfg.Params.ViewTimeout, ResendAfter: cfg.Params.ResendAfter, Stats: r.pbft,
+		Log: r.IDs.Ordering, Net: r.IDs.Net, Timer: r.IDs.Timer,
+		Timeout: cfg.Params.ViewTimeout, Stats: r.pbft,
 		Validate: func(p types.Proposal) error {
 			if len(p.Certs) > cfg.Params.CertsPerSlotMax {
 				return fmt.Errorf("%d certificates in a proposal, limit %d", len(p.Certs), cfg.Params.CertsPerSlotMax)

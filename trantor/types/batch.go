@@ -69,6 +69,10 @@ func DecodeBatch(b []byte) ([]Tx, error) {
 // HashBatch is the digest of an encoded batch.
 func HashBatch(b []byte) Digest { return sha256.Sum256(b) }
 
+// VoidDigest is that of the empty batch, which no mempool makes. A certificate
+// with it uses up a number of its creator and delivers nothing.
+var VoidDigest = HashBatch(nil)
+
 // view reads a 32-bit length and that many bytes without copying them. The
 // capacity is cut so that an append cannot reach the next field.
 func (r *Reader) view() []byte {

@@ -16,11 +16,25 @@ type SubmitResult struct {
 // Flush asks the mempool to close the batch being filled now.
 type Flush struct{}
 
-// NewBatch: mempool -> availability. Data is the encoded batch (EncodeBatch).
-type NewBatch struct{ Data []byte }
+// NewBatch: mempool -> availability. Data is the encoded batch (EncodeBatch) of
+// transactions whose buckets are this replica's in Epoch.
+type NewBatch struct {
+	Data  []byte
+	Epoch Epoch
+}
+
+// BatchVoided: availability -> mempool. A batch of this replica found no
+// certificate while that was possible, so its transactions must go another way.
+type BatchVoided struct{ Data []byte }
 
 // CertReady: availability -> ordering. A batch of this replica is certified.
 type CertReady struct{ Cert Certificate }
+
+// CertStale: ordering -> availability. A certificate has too little weight under
+// the members of the current epoch, so it cannot be proposed: its creator, if
+// this replica is, shall collect again. It comes after the EpochBegun of that
+// epoch.
+type CertStale struct{ Cert Certificate }
 
 // Ordered: ordering -> delivery. Sent in order of Seq without gaps.
 type Ordered struct {
@@ -111,7 +125,9 @@ func (Submit) EventName() string           { return "client.Submit" }
 func (SubmitResult) EventName() string     { return "mempool.SubmitResult" }
 func (Flush) EventName() string            { return "client.Flush" }
 func (NewBatch) EventName() string         { return "mempool.NewBatch" }
+func (BatchVoided) EventName() string      { return "availability.BatchVoided" }
 func (CertReady) EventName() string        { return "availability.CertReady" }
+func (CertStale) EventName() string        { return "ordering.CertStale" }
 func (Ordered) EventName() string          { return "ordering.Ordered" }
 func (EpochEnd) EventName() string         { return "ordering.EpochEnd" }
 func (NeedBatch) EventName() string        { return "delivery.NeedBatch" }

@@ -1,0 +1,128 @@
+package availability
+
+import (
+	"bytes"
+
+	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+// onBatch stores a peer's batch and acknowledges it.
+func (a *Availability) onBatch(from types.NodeID, m Batch, out *mir.Out) {
+	c := a.creators[from]
+	if len(m.Data) > a.cfg.BatchBytesMax {
+		a.stats.BadSize++
+		return
+	}
+	if c.used.Has(uint64(m.No)) || !c.used.InReach(uint64(m.No)) {
+		a.stats.OutsideWindow++
+		return
+	}
+	e := c.batches[m.No]
+	switch {
+	case len(m.Data) == 0:
+		a.onVoid(from, m.No, out)
+	case e != nil && e.held.data != nil:
+		a.onRepeated(from, m, e, out)
+	case a.mayHold(from, m):
+		a.hold(from, m, out)
+	}
+}
+
+// onVoid acknowledges the empty batch. There is nothing to hold, and so nothing
+// to make durable.
+func (a *Availability) onVoid(from types.NodeID, no types.BatchNo, out *mir.Out) {
+	e := a.creators[from].entry(no)
+	if e.void == nil {
+		e.void = a.cfg.Crypto.Sign(AckDomain, signedAck(BatchID{Creator: from, No: no, Digest: types.VoidDigest}))
+	}
+	a.send([]types.NodeID{from}, Ack{No: no, Batch: types.VoidDigest, Sig: e.void}, out)
+}
+
+// onRepeated answers a batch that is held already. Its record may not be durable
+// yet; what is persisted after it will be so later.
+func (a *Availability) onRepeated(from types.NodeID, m Batch, e *entry, out *mir.Out) {
+	if !bytes.Equal(m.Data, e.held.data) {
+		a.stats.Equivocations++
+		return
+	}
+	if e.held.ack == nil { // It was recovered.
+		e.held.ack = a.cfg.Crypto.Sign(AckDomain, signedAck(BatchID{Creator: from, No: m.No, Digest: e.held.digest}))
+	}
+	out.Emit(a.cfg.Store, types.Persist{Then: a.acknowledge(from, m.No, e.held)})
+}
+
+// mayHold tells whether a new batch is within the creator's bounds and buckets.
+// One of an epoch that is about to begin is put aside.
+func (a *Availability) mayHold(from types.NodeID, m Batch) bool {
+	c := a.creators[from]
+	leaders, known := a.leaders[m.Epoch]
+	switch {
+	case c.bytes+len(m.Data) > a.cfg.HeldBytesMax:
+		a.stats.HeldFull++
+	case a.cfg.Buckets == 0:
+		return true
+	case !known && (m.Epoch == a.epoch || m.Epoch == a.epoch+1):
+		a.putAside(c, m)
+	case !known || a.tooOld(m.Epoch):
+		a.stats.WrongEpoch++
+	default:
+		return a.inBuckets(from, m, leaders)
+	}
+	return false
+}
+
+// putAside keeps a batch until its epoch begins here. Its creator will send it
+// again if there is no room.
+func (a *Availability) putAside(c *creator, m Batch) {
+	if len(c.early) >= EarlyMax {
+		a.stats.EarlyFull++
+		return
+	}
+	c.early = append(c.early, m)
+}
+
+// inBuckets tells whether all transactions of a batch are their creator's to
+// order, in the epoch in which it was made.
+func (a *Availability) inBuckets(from types.NodeID, m Batch, leaders []types.NodeID) bool {
+	txs, err := types.DecodeBatch(m.Data)
+	if err != nil {
+		a.stats.Malformed++
+		return false
+	}
+	for _, tx := range txs {
+		if types.BucketOwner(types.BucketOf(tx.Client, a.cfg.Buckets), m.Epoch, leaders) != from {
+			a.stats.ForeignBuckets++
+			return false
+		}
+	}
+	return true
+}
+
+// hold stores a batch, makes it durable, and then acknowledges it.
+func (a *Availability) hold(from types.NodeID, m Batch, out *mir.Out) {
+	id := BatchID{Creator: from, No: m.No, Digest: types.HashBatch(m.Data)}
+	sig := a.cfg.Crypto.Sign(AckDomain, signedAck(id))
+	e := a.creators[from].hold(m.No, heldBatch{digest: id.Digest, data: m.Data, epoch: m.Epoch, ack: sig})
+	out.Emit(a.cfg.Store, types.Persist{
+		Puts: []types.Record{recordOf(id, m.Epoch, m.Data)},
+		Then: a.acknowledge(from, m.No, e.held),
+	})
+	a.arrived(id, m.Data, out)
+}
+
+func (a *Availability) acknowledge(to types.NodeID, no types.BatchNo, b heldBatch) []mir.Event {
+	ack := Ack{No: no, Batch: b.digest, Sig: b.ack}
+	return []mir.Event{{To: a.cfg.Net, Body: a.message([]types.NodeID{to}, ack)}}
+}
+
+// takeEarly looks again at the batches that were put aside.
+func (a *Availability) takeEarly(out *mir.Out) {
+	for id, c := range a.creators {
+		early := c.early
+		c.early = nil
+		for _, m := range early {
+			a.onBatch(types.NodeID(id), m, out)
+		}
+	}
+}
