@@ -105,6 +105,7 @@ func New(cfg Config) (*Replica, error) {
 	c := r.configs(cfg, members)
 	for _, err := range []error{
 		cfg.Params.Validate(members.N()), c.mempool.Validate(), c.availability.Validate(), c.ordering.Validate(), c.delivery.Validate(),
+		c.checkpoint.Validate(), c.transfer.Validate(),
 	} {
 		if err != nil {
 			return nil, fmt.Errorf("wiring replica %d: %w", cfg.Node, err)
@@ -219,10 +220,15 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 			SlotsFetchingMax: p.SlotsFetchingMax, SlotsQueuedMax: p.SlotsQueuedMax,
 		},
 		checkpoint: checkpoint.Config{
-			Node: cfg.Node, Members: members, Crypto: cfg.Crypto, Self: ids.Checkpoint, Net: ids.Net,
-			Stable: stable, EpochsAheadMax: p.EpochsAheadMax,
+			Node: cfg.Node, Genesis: cfg.Genesis, ConfigDelay: p.ConfigDelay(), Crypto: cfg.Crypto,
+			Self: ids.Checkpoint, Net: ids.Net, Timer: ids.Timer, Store: ids.Store, Transfer: ids.StateTransfer,
+			Stable: stable, EpochsAheadMax: p.EpochsAheadMax, ResendAfter: p.ResendAfter,
 		},
-		transfer: statetransfer.Config{Self: ids.StateTransfer},
+		transfer: statetransfer.Config{
+			Node: cfg.Node, Self: ids.StateTransfer, Net: ids.Net, Timer: ids.Timer, Delivery: ids.Delivery, Checkpoint: ids.Checkpoint,
+			ConfigDelay: p.ConfigDelay(), CatchUpAfter: p.CatchUpAfter, RetryAfter: p.RetryAfter,
+			ChunksInFlightMax: p.ChunksInFlightMax, ServeChunksMax: p.ServeChunksMax,
+		},
 	}
 }
 
@@ -232,8 +238,9 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 func (r *Replica) newInstance(cfg Config, members quorum.Membership) func(types.Segment, mir.SubID) iss.Instance {
 	c := pbft.Config{
 		Node: cfg.Node, Members: members, Crypto: cfg.Crypto,
-		Log: r.IDs.Ordering, Net: r.IDs.Net, Timer: r.IDs.Timer,
-		Timeout: cfg.Params.ViewTimeout, Stats: r.pbft,
+		Log: r.IDs.Ordering, Net: r.IDs.Net, Timer: r.IDs.Timer, Store: r.IDs.Store,
+		CertsMax: cfg.Params.CertsPerSlotMax,
+		Timeout:  cfg.Params.ViewTimeout, ResendAfter: cfg.Params.ResendAfter, Stats: r.pbft,
 		Validate: func(p types.Proposal) error {
 			if len(p.Certs) > cfg.Params.CertsPerSlotMax {
 				return fmt.Errorf("%d certificates in a proposal, limit %d", len(p.Certs), cfg.Params.CertsPerSlotMax)
@@ -256,6 +263,7 @@ func NewCodec() *types.Codec {
 	pbft.RegisterMessages(codec)
 	iss.RegisterMessages(codec)
 	checkpoint.RegisterMessages(codec)
+	statetransfer.RegisterMessages(codec)
 	return codec
 }
 
