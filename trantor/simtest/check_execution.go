@@ -9,8 +9,8 @@ import (
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
-// delivery is one entry of the executed sequence.
-type delivery struct {
+// entry is one place of the executed sequence.
+type entry struct {
 	seq types.SeqNr
 	id  types.TxID
 }
@@ -22,7 +22,7 @@ type execution struct {
 	liveness *liveness
 	log      *logAgreement
 
-	sequence []delivery
+	sequence []entry
 	place    map[types.TxID]int  // In sequence.
 	ends     map[types.Epoch]int // How long the sequence is at the end of an epoch.
 	at       []int               // By replica: how much of the sequence it has delivered.
@@ -91,7 +91,7 @@ func (x *execution) has(node types.NodeID, id types.TxID) bool {
 
 func (x *execution) onDelivered(node types.NodeID, e types.Delivered) error {
 	x.checked++
-	got := delivery{seq: e.Seq, id: e.Tx.TxID}
+	got := entry{seq: e.Seq, id: e.Tx.TxID}
 	if x.at[node] == len(x.sequence) {
 		if err := x.extend(node, got); err != nil {
 			return err
@@ -110,7 +110,7 @@ func (x *execution) onDelivered(node types.NodeID, e types.Delivered) error {
 }
 
 // extend lets the replica that is first say what comes next.
-func (x *execution) extend(node types.NodeID, got delivery) error {
+func (x *execution) extend(node types.NodeID, got entry) error {
 	if _, ok := x.ground.submitted[got.id]; !ok {
 		return fmt.Errorf("validity: replica %d delivers %v, which nobody submitted", node, got.id)
 	}

@@ -97,7 +97,7 @@ func (h *holders) onAccept(node types.NodeID, d types.Digest) error {
 	h.passed[d] = true
 	for _, cert := range h.values.values[d].Certs {
 		held := h.held[batchOf{cert.Creator, cert.No, cert.Batch}]
-		if !held && !h.used[numbered{creator: cert.Creator, no: cert.No}] {
+		if cert.Batch != voidDigest && !held && !h.used[numbered{creator: cert.Creator, no: cert.No}] {
 			return fmt.Errorf("replica %d accepts a proposal with batch %s, number %d of replica %d: no correct replica ever held it",
 				node, cert.Batch, cert.No, cert.Creator)
 		}

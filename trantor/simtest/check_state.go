@@ -102,11 +102,12 @@ func (r *restoring) onRestored(node types.NodeID, e types.Restored) error {
 type configurations struct {
 	ground  *ground
 	seen    map[types.Epoch]types.Digest
+	known   map[types.Epoch]types.Configuration
 	changes uint64
 }
 
 func newConfigurations(g *ground) *configurations {
-	return &configurations{ground: g, seen: map[types.Epoch]types.Digest{}}
+	return &configurations{ground: g, seen: map[types.Epoch]types.Digest{}, known: map[types.Epoch]types.Configuration{}}
 }
 
 func (c *configurations) name() string { return "agreement on the members" }
@@ -124,6 +125,6 @@ func (c *configurations) observe(s sim.Step) error {
 			c.changes++
 		}
 	}
-	c.ground.members[e.Epoch] = e.Members
+	c.ground.members[e.Epoch], c.known[e.Epoch] = e.Members, e.Config
 	return agree(c.seen, e.Epoch, d, s.Node)
 }

@@ -13,7 +13,7 @@ import (
 
 // votes: a correct replica never contradicts what it signed, restarts included:
 // one prepare for each slot and view, one checkpoint vote for an epoch, one
-// acknowledgement and one batch for a number (and then the void one), and
+// acknowledgement and one batch for a number (and the void one), and
 // nothing in a view that it has left.
 type votes struct {
 	ground   *ground
@@ -110,10 +110,9 @@ func (v *votes) onAck(node types.NodeID, to []types.NodeID, m availability.Ack) 
 
 var voidDigest = types.HashBatch(nil)
 
-// once is agree, except that the void batch may take the place of another.
+// once is agree, except that the void batch may come beside another.
 func once(seen map[numbered]types.Digest, at numbered, d types.Digest) error {
 	if d == voidDigest {
-		seen[at] = d
 		return nil
 	}
 	return agree(seen, at, d, at.node)

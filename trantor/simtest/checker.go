@@ -42,9 +42,11 @@ type ground struct {
 	genesis quorum.Membership
 	members map[types.Epoch]quorum.Membership // By epoch, as correct replicas say.
 	crypto  crypto.Crypto
-	faulty  []types.NodeID // Nothing is expected of these.
-	steady  []types.NodeID // Correct, and never crash: what they accepted stays accepted.
-	live    []types.NodeID // Correct, and up in the end: these must deliver.
+
+	replicas int            // All that run, members or not.
+	faulty   []types.NodeID // Nothing is expected of these.
+	steady   []types.NodeID // Correct, always members, and never crash: what they accepted stays accepted.
+	live     []types.NodeID // Correct, and up and members in the end: these must deliver.
 
 	submitted map[types.TxID]types.Digest // Of the payload.
 	now       time.Duration
@@ -55,14 +57,15 @@ type ground struct {
 func NewChecker(s Scenario) *Checker {
 	g := &ground{
 		params: s.Params, genesis: must(s.Genesis.Quorums()), members: map[types.Epoch]quorum.Membership{},
-		crypto: crypto.NewSimulated(s.Seed, 0, s.N()), faulty: s.villains(), submitted: map[types.TxID]types.Digest{},
+		crypto: crypto.NewSimulated(s.Seed, 0, s.N()), replicas: s.N(), faulty: s.villains(), submitted: map[types.TxID]types.Digest{},
 	}
+	final := must(s.Final().Quorums())
 	for id := range types.NodeID(s.N()) {
-		if slices.Contains(g.faulty, id) {
+		if slices.Contains(g.faulty, id) || !final.Has(id) {
 			continue
 		}
 		crashes := slices.DeleteFunc(slices.Clone(s.Crashes), func(c Crash) bool { return c.Node != id })
-		if len(crashes) == 0 {
+		if len(crashes) == 0 && g.genesis.Has(id) {
 			g.steady = append(g.steady, id)
 		}
 		if !slices.ContainsFunc(crashes, func(c Crash) bool { return c.Down == Forever }) {

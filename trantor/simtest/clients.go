@@ -63,6 +63,29 @@ func (c *clients) give(sub Submission) {
 	})
 }
 
+// believes tells whether the weight of those that gave an answer includes a
+// correct replica, among the first members or the last.
+func (c *clients) believes(r *request, answer string) bool {
+	var first, last uint64
+	for id, result := range r.answers {
+		if result == answer {
+			first += c.world.members.Weight(id)
+			last += c.world.final.Weight(id)
+		}
+	}
+	return c.world.members.HasCorrect(first) || c.world.final.HasCorrect(last)
+}
+
+// waiting is how many transactions of a client have no answer.
+func (c *clients) waiting(client types.ClientID) (n int) {
+	for id := range c.open {
+		if id.Client == client {
+			n++
+		}
+	}
+	return n
+}
+
 // giveUp forgets a transaction: its client does not wait any longer.
 func (c *clients) giveUp(id types.TxID) { delete(c.open, id) }
 
@@ -80,13 +103,7 @@ func (c *clients) observe(s sim.Step) {
 	if _, again := r.answers[s.Node]; !again {
 		r.answers[s.Node] = string(e.Result)
 	}
-	var weight uint64
-	for id, result := range r.answers {
-		if result == string(e.Result) {
-			weight += c.world.members.Weight(id)
-		}
-	}
-	if !c.world.members.HasCorrect(weight) {
+	if !c.believes(r, string(e.Result)) {
 		return
 	}
 	delete(c.open, e.Tx.TxID)

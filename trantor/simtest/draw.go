@@ -36,8 +36,9 @@ func Draw(seed uint64) Scenario {
 		s.drawPartition(rng)
 	}
 	s.drawFaulty(rng)
-	s.drawLoad(rng)
+	s.drawChanges(rng)
 	s.withoutPending()
+	s.drawLoad(rng)
 	return s
 }
 
@@ -184,6 +185,42 @@ func (s *Scenario) drawRestarts(rng *rand.Rand, faulty []types.NodeID) {
 			s.FaultsEnd = max(s.FaultsEnd, c.At+c.Down)
 		}
 	}
+}
+
+// drawChanges lets a replica join, leave or have other weight, in a fifth of the
+// systems, as long as the faulty ones stay within what each configuration takes.
+func (s *Scenario) drawChanges(rng *rand.Rand) {
+	if !chance(rng, 5) {
+		return
+	}
+	config, at := s.Genesis, time.Duration(0)
+	for range 1 + rng.IntN(3) {
+		m := types.Member{Node: types.NodeID(rng.IntN(len(config.Members) + 1)), Weight: rng.Uint64N(4)}
+		next, err := config.With(m)
+		if err != nil || !s.endures(next) {
+			continue
+		}
+		at += upTo(rng, loadEnd/4)
+		s.Changes = append(s.Changes, Change{At: at, Member: m})
+		config = next
+	}
+	s.Joiners = len(config.Members) - len(s.Genesis.Members)
+	s.Params.EpochLength = max(s.Params.EpochLength, s.N())
+}
+
+// endures tells whether a configuration takes the faults that are drawn.
+func (s *Scenario) endures(config types.Configuration) bool {
+	members := must(config.Quorums())
+	var weight uint64
+	for _, id := range s.villains() {
+		weight += members.Weight(id)
+	}
+	for _, c := range s.Crashes {
+		if c.Down == Forever {
+			weight += members.Weight(c.Node)
+		}
+	}
+	return weight <= members.FaultyMax()
 }
 
 // drawActs draws one to three kinds of mischief.

@@ -56,6 +56,7 @@ func (h *host) pastAnd(s replica.Stats) replica.Stats {
 type Totals struct {
 	Result
 	Seeds, Crashes, Byzantine, Partitions, Blackouts int
+	Asked                                            int            // Changes of the configuration.
 	Acts                                             map[string]int // By name.
 }
 
@@ -74,6 +75,7 @@ func (t *Totals) Add(s Scenario, r Result) {
 			t.Acts[act]++
 		}
 	}
+	t.Asked += len(s.Changes)
 	t.Steps += r.Steps
 	t.Deliveries += r.Deliveries
 	t.ViewChanges += r.ViewChanges
@@ -100,7 +102,7 @@ func (t *Totals) String() string {
 	for _, act := range repertoire {
 		fmt.Fprintf(&b, " %s %d", act.name, t.Acts[act.name])
 	}
-	fmt.Fprintf(&b, "\nseen: %d deliveries checked, %d epochs, %d view changes, %d proposals requeued, %d restarts, %d state transfers, %d reconfigurations, %d client retries",
-		t.Deliveries, t.Epochs, t.ViewChanges, t.Requeued, t.Restarts, t.Transfers, t.Changes, t.Retries)
+	fmt.Fprintf(&b, "\nseen: %d deliveries checked, %d epochs, %d view changes, %d proposals requeued, %d restarts, %d state transfers, %d reconfigurations (%d asked for), %d client retries",
+		t.Deliveries, t.Epochs, t.ViewChanges, t.Requeued, t.Restarts, t.Transfers, t.Changes, t.Asked, t.Retries)
 	return b.String()
 }

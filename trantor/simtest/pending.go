@@ -12,6 +12,7 @@ const (
 	resendLanded   = false // Lost messages are sent again.
 	recoverLanded  = false // Crashed replicas come back and contradict nothing.
 	transferLanded = false // Replicas that are far behind get a snapshot.
+	reconfigLanded = false // Epochs have members of their own.
 )
 
 // withoutPending takes out the faults that nothing can take yet.
@@ -24,6 +25,9 @@ func (s *Scenario) withoutPending() {
 	}
 	if !recoverLanded {
 		s.Crashes = slices.DeleteFunc(s.Crashes, func(c Crash) bool { return c.Down != Forever })
+	}
+	if !reconfigLanded {
+		s.Changes, s.Joiners = nil, 0
 	}
 	if !transferLanded {
 		s.Params.KeepEpochs = 1000

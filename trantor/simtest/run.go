@@ -34,6 +34,7 @@ func Run(s Scenario) (Result, error) {
 type world struct {
 	scenario Scenario
 	members  quorum.Membership // At first.
+	final    quorum.Membership // After all changes.
 	sim      *sim.Sim
 	checker  *Checker
 	hosts    []*host
@@ -48,7 +49,7 @@ func newWorld(s Scenario) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{scenario: s, members: members}
+	w := &world{scenario: s, members: members, final: must(s.Final().Quorums())}
 	w.checker = NewChecker(s)
 	w.clients = newClients(w)
 	w.scenario.Network.Filter = w.filter
@@ -116,6 +117,9 @@ func (w *world) schedule() error {
 	for _, sub := range w.scenario.Txs {
 		w.sim.At(sub.At, func() { w.clients.submit(sub) })
 	}
+	for i, c := range w.scenario.Changes {
+		w.sim.At(c.At, func() { w.vote(i, c.Member) })
+	}
 	for _, v := range w.villains {
 		v.begin()
 	}
@@ -135,7 +139,10 @@ func (w *world) run() error {
 	}
 	w.setNetwork(sim.Network{Latency: sim.Uniform(time.Millisecond, 5*time.Millisecond), Filter: w.filter})
 	late := func() bool { return w.sim.Now() > w.scenario.FaultsEnd+graceMax }
-	done := func() bool { return w.checker.Missing() == 0 && w.allUp() || late() }
+	if len(w.scenario.Changes) > 0 {
+		w.pump()
+	}
+	done := func() bool { return w.checker.Missing() == 0 && w.allUp() && w.changed() || late() }
 	err := w.sim.RunUntil(done, stepsMax)
 	if err == nil && late() {
 		err = fmt.Errorf("%v passed since the last fault", graceMax)

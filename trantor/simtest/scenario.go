@@ -16,6 +16,7 @@ import (
 type Scenario struct {
 	Seed    uint64
 	Genesis types.Configuration // Who the replicas are at first.
+	Joiners int                 // Replicas beyond these, which run from the beginning and are no members yet.
 	Params  replica.Params
 	Durable bool // Replicas have disks, so that crashed ones come back.
 
@@ -26,6 +27,7 @@ type Scenario struct {
 	Crashes    []Crash
 	Byzantine  []Villain
 	Txs        []Submission
+	Changes    []Change
 	FaultsEnd  time.Duration // Then every partition has healed and messages are timely.
 
 	App   func(types.NodeID) app.Application // Nil means a hash chain.
@@ -49,12 +51,32 @@ func (s Scenario) String() string {
 	for _, m := range s.Genesis.Members {
 		weights = append(weights, m.Weight)
 	}
-	return fmt.Sprintf("weights %v, epochs of %d slots, durable %v, %d transactions, faults end at %v\ncrashes %+v\nByzantine %+v\npartitions %+v\nblackouts %+v\nloss %.3f",
-		weights, s.Params.EpochLength, s.Durable, len(s.Txs), s.FaultsEnd, s.Crashes, s.Byzantine, s.Partitions, s.Blackouts, s.Network.LossRate)
+	return fmt.Sprintf("weights %v, epochs of %d slots, durable %v, %d transactions, faults end at %v\ncrashes %+v\nByzantine %+v\npartitions %+v\nblackouts %+v\nloss %.3f\nchanges %+v",
+		weights, s.Params.EpochLength, s.Durable, len(s.Txs), s.FaultsEnd, s.Crashes, s.Byzantine, s.Partitions, s.Blackouts, s.Network.LossRate, s.Changes)
 }
 
 // N is the number of replicas, those included that are not yet members.
-func (s Scenario) N() int { return len(s.Genesis.Members) }
+func (s Scenario) N() int { return len(s.Genesis.Members) + s.Joiners }
+
+// Final is who the replicas are after all changes.
+func (s Scenario) Final() types.Configuration {
+	config := s.Genesis
+	for _, c := range s.Changes {
+		next, err := config.With(c.Member)
+		if err != nil {
+			panic(err) // Draw saw to it.
+		}
+		config = next
+	}
+	return config
+}
+
+// Change is voted for by all replicas from a time on, each with its key. Changes
+// ascend by time, and each is valid after those before.
+type Change struct {
+	At     time.Duration
+	Member types.Member
+}
 
 // Blackout is a time in which every message is lost.
 type Blackout struct{ Start, End time.Duration }
