@@ -105,7 +105,6 @@ func New(cfg Config) (*Replica, error) {
 	c := r.configs(cfg, members)
 	for _, err := range []error{
 		cfg.Params.Validate(members.N()), c.mempool.Validate(), c.availability.Validate(), c.ordering.Validate(), c.delivery.Validate(),
-		c.checkpoint.Validate(), c.transfer.Validate(),
 	} {
 		if err != nil {
 			return nil, fmt.Errorf("wiring replica %d: %w", cfg.Node, err)
@@ -220,15 +219,10 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 			SlotsFetchingMax: p.SlotsFetchingMax, SlotsQueuedMax: p.SlotsQueuedMax,
 		},
 		checkpoint: checkpoint.Config{
-			Node: cfg.Node, Genesis: cfg.Genesis, ConfigDelay: p.ConfigDelay(), Crypto: cfg.Crypto,
-			Self: ids.Checkpoint, Net: ids.Net, Timer: ids.Timer, Store: ids.Store, Transfer: ids.StateTransfer,
-			Stable: stable, EpochsAheadMax: p.EpochsAheadMax, ResendAfter: p.ResendAfter,
+			Node: cfg.Node, Members: members, Crypto: cfg.Crypto, Self: ids.Checkpoint, Net: ids.Net,
+			Stable: stable, EpochsAheadMax: p.EpochsAheadMax,
 		},
-		transfer: statetransfer.Config{
-			Node: cfg.Node, Self: ids.StateTransfer, Net: ids.Net, Timer: ids.Timer, Delivery: ids.Delivery, Checkpoint: ids.Checkpoint,
-			ConfigDelay: p.ConfigDelay(), CatchUpAfter: p.CatchUpAfter, RetryAfter: p.RetryAfter,
-			ChunksInFlightMax: p.ChunksInFlightMax, ServeChunksMax: p.ServeChunksMax,
-		},
+		transfer: statetransfer.Config{Self: ids.StateTransfer},
 	}
 }
 
@@ -263,7 +257,6 @@ func NewCodec() *types.Codec {
 	pbft.RegisterMessages(codec)
 	iss.RegisterMessages(codec)
 	checkpoint.RegisterMessages(codec)
-	statetransfer.RegisterMessages(codec)
 	return codec
 }
 
