@@ -20,8 +20,8 @@
 //
 // Costs: an event is one lookup in a map by the event's name and one type
 // assertion, without reflection or allocation, and every rule's condition is
-// evaluated once more. A module looks at no mir.SubID: one that has instances
-// keeps a Module for each and hands it its events.
+// evaluated once more. A module looks at no mir.SubID: one that has instances is
+// a mir.Group of Modules.
 package dsl
 
 import (
