@@ -2,6 +2,7 @@ package micro
 
 import (
 	"testing"
+	"time"
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/checkpoint"
@@ -22,19 +23,22 @@ func BenchmarkCheckpoint(b *testing.B) {
 			nodes := make([]mir.Module, n)
 			for i := range nodes {
 				nodes[i] = checkpoint.New(checkpoint.Config{
-					Node: types.NodeID(i), Members: members, Crypto: cryptos[i],
-					Self: self, Net: netModule, Stable: []mir.ModuleID{orderingModule}, EpochsAheadMax: 4,
+					Node: types.NodeID(i), Genesis: types.EqualConfiguration(n), ConfigDelay: configDelay, Crypto: cryptos[i],
+					Self: self, Net: netModule, Timer: timerModule, Store: storeModule, Transfer: transferModule,
+					Stable: []mir.ModuleID{orderingModule}, EpochsAheadMax: 4, ResendAfter: time.Second,
 				})
 			}
 			stable := 0
 			var last types.StableCheckpoint
 			g := newGroup(nodes, func(_ int, ev mir.Event) {
-				last = ev.Body.(types.StableCheckpoint)
-				stable++
+				if s, ok := ev.Body.(types.StableCheckpoint); ok {
+					last = s
+					stable++
+				}
 			})
-			state, epoch := pattern(4<<10), types.Epoch(0)
+			epoch := types.Epoch(0)
 			for b.Loop() {
-				snapshot := mir.Event{To: self, Body: types.Snapshot{Epoch: epoch, Data: state}}
+				snapshot := mir.Event{To: self, Body: types.Snapshot{Epoch: epoch, Data: snapshotOf(epoch, n, 4<<10)}}
 				for i := range n {
 					g.input(i, snapshot)
 				}
@@ -48,4 +52,17 @@ func BenchmarkCheckpoint(b *testing.B) {
 			}
 		})
 	}
+}
+
+// configDelay is as with the default parameters.
+const configDelay = 6
+
+// snapshotOf is the state of an epoch with n members, of a size or a little more.
+func snapshotOf(e types.Epoch, n, bytes int) []byte {
+	header := types.SnapshotHeader{Epoch: e}
+	config := types.EpochConfig{Config: types.EqualConfiguration(n), Members: quorum.Equal(n)}
+	for range configDelay {
+		header.Configs = append(header.Configs, config)
+	}
+	return append(header.AppendWire(make([]byte, 0, bytes+1<<10)), pattern(bytes)...)
 }

@@ -22,6 +22,7 @@ const (
 	checkpointModule
 	resultsModule
 	storeModule
+	transferModule
 )
 
 // payloadBytes is the suite's usual size of a transaction.

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/crypto"
@@ -15,46 +16,87 @@ const DomainVote crypto.Domain = "trantor/checkpoint/vote"
 
 // Config of a Checkpoint.
 type Config struct {
-	Node    types.NodeID
-	Members quorum.Membership
-	Crypto  crypto.Crypto
+	Node        types.NodeID
+	Genesis     types.Configuration // Of the epochs below ConfigDelay.
+	ConfigDelay int
+	Crypto      crypto.Crypto
 
-	Self   mir.ModuleID // This module: peers address it.
-	Net    mir.ModuleID
-	Stable []mir.ModuleID // Get types.StableCheckpoint, in this order.
+	Self     mir.ModuleID // This module: peers address it.
+	Net      mir.ModuleID
+	Timer    mir.ModuleID
+	Store    mir.ModuleID
+	Transfer mir.ModuleID   // Gets types.HeldSnapshot.
+	Stable   []mir.ModuleID // Get types.StableCheckpoint, in this order.
 
 	// EpochsAheadMax is for how many epochs above the last stable checkpoint
 	// votes are kept. It is at least as many as the log may run ahead.
 	EpochsAheadMax int
+	ResendAfter    time.Duration // Then votes are sent again; a peer gets one answer in that time.
 }
 
-// Stats say why messages were dropped.
+// Validate reports the first setting that cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.Crypto == nil:
+		return fmt.Errorf("checkpoint: Crypto is missing")
+	case c.Node >= types.MaxReplicas:
+		return fmt.Errorf("checkpoint: Node is %d, limit %d", c.Node, types.MaxReplicas-1)
+	case c.ConfigDelay < 1:
+		return fmt.Errorf("checkpoint: ConfigDelay is %d, want 1 or more", c.ConfigDelay)
+	case c.EpochsAheadMax < 1:
+		return fmt.Errorf("checkpoint: EpochsAheadMax is %d, want 1 or more", c.EpochsAheadMax)
+	case c.ResendAfter <= 0:
+		return fmt.Errorf("checkpoint: ResendAfter is %v, want more than 0", c.ResendAfter)
+	}
+	if _, err := c.Genesis.Quorums(); err != nil {
+		return fmt.Errorf("checkpoint: Genesis: %w", err)
+	}
+	return nil
+}
+
+// Stats say why messages were dropped, and what was sent beside votes.
 type Stats struct {
-	Stranger     uint64 // From no member.
+	Stranger     uint64 // Votes from no member of their epoch, and messages of impossible replicas.
 	Malformed    uint64 // Of a type that peers do not send.
 	BadSignature uint64
 	Repeated     uint64 // A vote for an epoch that is stable, or the same vote again.
 	Equivocation uint64 // A second, different vote.
-	TooFar       uint64 // Beyond EpochsAheadMax.
-	Answered     uint64 // Certificates sent to replicas that were behind.
+	TooFar       uint64 // Beyond EpochsAheadMax, or of an epoch whose members are not known.
+	Refused      uint64 // More certificates of a peer that showed a bad one, and proofs that nobody asked for.
+	Resent       uint64 // Own votes sent again.
+	Asked        uint64 // Asks sent.
+	Answered     uint64 // Certificates and proofs sent to replicas that were behind.
 }
 
 // Checkpoint is the module.
 type Checkpoint struct {
-	cfg    Config
-	stats  Stats
-	others []types.NodeID
+	cfg      Config
+	stats    Stats
+	schedule *types.Schedule
 
-	next      types.Epoch      // Every epoch below it is stable or older than one that is.
-	tallies   []*tally         // Of the epochs next, next+1, …; as many as votes have come for.
-	snapshots []types.Snapshot // Own, ascending by epoch: of the stable epoch, if there is one, and later.
+	next      types.Epoch // Every epoch below it is stable or older than one that is.
 	stable    types.StableCheckpoint
-	answered  []types.Epoch // By replica: votes below were answered.
+	tallies   []*tally    // Of the epochs next, next+1, …; as many as votes have come for.
+	executed  types.Epoch // The epochs below were executed here, or restored.
+	own       []Vote      // This replica's votes for epochs from next on, ascending.
+	snapshots []*snapshot // Own, of epochs above held, ascending.
+	held      *held       // Nil before the first.
+	proofs    []*proof    // Of changes of the configuration, ascending.
+	restarted bool        // There were records of an earlier run.
+	member    bool        // This replica was a member of some epoch that is known here.
+
+	// What peers did since the last tick; it bounds what they get.
+	ticking  bool
+	answered map[types.NodeID]bool
+	refused  map[types.NodeID]bool
+	asked    map[types.NodeID]bool
+	last     map[types.NodeID]types.Epoch // One more than the highest epoch that a peer voted for. At most MaxReplicas.
 }
 
 // tally is the votes for one epoch.
 type tally struct {
-	votes []vote // By replica.
+	members quorum.Membership
+	votes   []vote // By replica.
 }
 
 type vote struct {
@@ -63,32 +105,57 @@ type vote struct {
 	sig    []byte
 }
 
+// snapshot is one that this replica made.
+type snapshot struct {
+	epoch   types.Epoch
+	digest  types.Digest
+	data    []byte
+	durable bool // Or on its way to be, before anything that is persisted later.
+}
+
+// held is the latest stable checkpoint of which this replica has the snapshot.
+type held struct {
+	checkpoint types.StableCheckpoint
+	data       []byte
+}
+
+// tick fires every ResendAfter while there is something to send again or to
+// forget.
+type tick struct{}
+
+func (tick) EventName() string { return "checkpoint.Tick" }
+
 // New makes a module that waits for the snapshot of epoch 0. It panics where
-// the wiring is wrong.
+// cfg is not valid.
 func New(cfg Config) *Checkpoint {
-	if !cfg.Members.Has(cfg.Node) || cfg.Crypto == nil || cfg.EpochsAheadMax < 1 {
-		panic(fmt.Sprintf("checkpoint: replica %d must be a member, Crypto set, and EpochsAheadMax %d at least 1",
-			cfg.Node, cfg.EpochsAheadMax))
+	if err := cfg.Validate(); err != nil {
+		panic(err)
 	}
-	c := &Checkpoint{cfg: cfg, answered: make([]types.Epoch, cfg.Members.N())}
-	c.others = slices.DeleteFunc(cfg.Members.Nodes(), func(id types.NodeID) bool { return id == cfg.Node })
+	schedule, err := types.NewSchedule(0, cfg.ConfigDelay, cfg.Genesis)
+	if err != nil {
+		panic(err) // Validate has seen that there is none.
+	}
+	c := &Checkpoint{
+		cfg: cfg, schedule: schedule, last: map[types.NodeID]types.Epoch{},
+		answered: map[types.NodeID]bool{}, refused: map[types.NodeID]bool{}, asked: map[types.NodeID]bool{},
+	}
+	c.member = schedule.Last().Members.Has(cfg.Node)
 	return c
 }
 
 // Stats may be read between events.
 func (c *Checkpoint) Stats() Stats { return c.stats }
 
-// Stable gives the last stable checkpoint and the snapshot it is about, which
-// is nil if this replica has not come that far itself. It reports false before
-// the first.
-func (c *Checkpoint) Stable() (types.StableCheckpoint, []byte, bool) {
-	if c.next == 0 {
+// Stable is the last stable checkpoint. It reports false before the first.
+func (c *Checkpoint) Stable() (types.StableCheckpoint, bool) { return c.stable, c.next > 0 }
+
+// Held is the last stable checkpoint of which this replica has the snapshot, and
+// that. It reports false before the first.
+func (c *Checkpoint) Held() (types.StableCheckpoint, []byte, bool) {
+	if c.held == nil {
 		return types.StableCheckpoint{}, nil, false
 	}
-	if len(c.snapshots) > 0 && c.snapshots[0].Epoch == c.stable.Epoch {
-		return c.stable, c.snapshots[0].Data, true
-	}
-	return c.stable, nil, true
+	return c.held.checkpoint, c.held.data, true
 }
 
 // Apply implements mir.Module.
@@ -96,7 +163,19 @@ func (c *Checkpoint) Apply(ev mir.Event, out *mir.Out) {
 	switch e := ev.Body.(type) {
 	case types.Snapshot:
 		c.onSnapshot(e, out)
-	case types.Boot, types.EpochConfig, types.Restored, types.InstallSnapshot:
+	case types.EpochConfig:
+		c.learn([]types.EpochConfig{e})
+	case types.Restored:
+		c.executed = max(c.executed, e.Epoch+1)
+		c.learn(e.Configs)
+	case types.InstallSnapshot:
+		c.onInstall(e, out)
+	case types.PeerBehind:
+		c.answer(e.Peer, out)
+	case tick:
+		c.onTick(out)
+	case types.Boot:
+		c.onBoot(out)
 	case mir.Received:
 		c.onReceived(e, out)
 	default:
@@ -104,58 +183,101 @@ func (c *Checkpoint) Apply(ev mir.Event, out *mir.Out) {
 	}
 }
 
-func (c *Checkpoint) onReceived(e mir.Received, out *mir.Out) {
-	if !c.cfg.Members.Has(e.From) || e.From == c.cfg.Node {
-		c.stats.Stranger++
+// learn takes configurations of consecutive epochs, the keys of which others
+// made known.
+func (c *Checkpoint) learn(configs []types.EpochConfig) {
+	if len(configs) == 0 || configs[len(configs)-1].Epoch <= c.schedule.Last().Epoch {
 		return
 	}
-	switch m := e.Msg.(type) {
-	case Vote:
-		c.onVote(e.From, m, out)
-	case Certificate:
-		c.onCertificate(m, out)
-	default:
-		c.stats.Malformed++
+	if configs[0].Epoch > c.schedule.Last().Epoch+1 {
+		c.schedule = types.ScheduleOf(configs)
+	}
+	for _, config := range configs {
+		c.schedule.Add(config)
+		c.member = c.member || config.Members.Has(c.cfg.Node)
+	}
+	// A replica may verify what is behind its own execution, but not by much.
+	if keep := types.Epoch(4 * c.cfg.ConfigDelay); c.schedule.Last().Epoch > keep {
+		c.schedule.Forget(c.schedule.Last().Epoch - keep)
 	}
 }
 
-// onSnapshot votes for the own state. The vote is sent even where the epoch is
-// stable already: it shows the others how far this replica has come.
+// members of an epoch are not known too far ahead.
+func (c *Checkpoint) members(e types.Epoch) (quorum.Membership, bool) {
+	config, ok := c.schedule.At(e)
+	return config.Members, ok
+}
+
+// onSnapshot votes for the own state, where that is not final already.
 func (c *Checkpoint) onSnapshot(s types.Snapshot, out *mir.Out) {
-	if n := len(c.snapshots); n > 0 && s.Epoch <= c.snapshots[n-1].Epoch {
-		panic(fmt.Sprintf("checkpoint: invariant broken: snapshot of epoch %d after %d", s.Epoch, c.snapshots[n-1].Epoch))
+	if s.Epoch < c.executed {
+		panic(fmt.Sprintf("checkpoint: invariant broken: snapshot of epoch %d, those below %d came before", s.Epoch, c.executed))
 	}
-	digest := types.SnapshotDigest(s.Data)
-	sig := c.cfg.Crypto.Sign(DomainVote, Statement(s.Epoch, digest))
-	if len(c.others) > 0 {
-		out.Emit(c.cfg.Net, mir.Send{To: c.others, Dest: c.cfg.Self, Msg: Vote{Epoch: s.Epoch, Digest: digest, Sig: sig}})
-	}
-	if s.Epoch+1 < c.next {
+	c.executed = s.Epoch + 1
+	if s.Epoch+1 < c.next || c.held != nil && s.Epoch <= c.held.checkpoint.Epoch {
 		return // A later state is final already, so this one is of no use.
 	}
-	c.snapshots = append(c.snapshots, s)
+	own := c.keep(&snapshot{epoch: s.Epoch, digest: types.SnapshotDigest(s.Data), data: s.Data})
 	if s.Epoch < c.next {
-		c.checkOwn(c.stable, digest)
+		c.checkOwn(c.stable, own.digest)
+		c.hold(c.stable, own, types.Persist{}, out)
 		return
 	}
 	if s.Epoch-c.next >= types.Epoch(c.cfg.EpochsAheadMax) {
 		panic(fmt.Sprintf("checkpoint: invariant broken: snapshot of epoch %d, stable below %d, at most %d ahead",
 			s.Epoch, c.next, c.cfg.EpochsAheadMax))
 	}
-	c.cast(c.cfg.Node, Vote{Epoch: s.Epoch, Digest: digest, Sig: sig}, out)
+	if members, ok := c.members(s.Epoch); ok && members.Has(c.cfg.Node) {
+		c.vote(own, members, out)
+	}
+}
+
+// keep adds an own snapshot. One that an earlier run wrote down is the same: this
+// replica has signed its digest.
+func (c *Checkpoint) keep(s *snapshot) *snapshot {
+	at, found := slices.BinarySearchFunc(c.snapshots, s.epoch, func(have *snapshot, e types.Epoch) int {
+		return int(int64(have.epoch) - int64(e))
+	})
+	if !found {
+		c.snapshots = slices.Insert(c.snapshots, at, s)
+		return s
+	}
+	if have := c.snapshots[at]; have.digest != s.digest {
+		panic(fmt.Sprintf("checkpoint: invariant broken: state %s at the end of epoch %d, before a restart it was %s",
+			s.digest, s.epoch, have.digest))
+	}
+	return c.snapshots[at]
+}
+
+// vote writes the snapshot down, and then tells all members of the epoch. The
+// own vote counts when it comes back.
+func (c *Checkpoint) vote(s *snapshot, members quorum.Membership, out *mir.Out) {
+	v := Vote{Epoch: s.epoch, Digest: s.digest, Sig: c.cfg.Crypto.Sign(DomainVote, Statement(s.epoch, s.digest))}
+	c.own = append(c.own, v)
+	p := types.Persist{Then: []mir.Event{{To: c.cfg.Net, Body: mir.Send{To: members.Nodes(), Dest: c.cfg.Self, Msg: v}}}}
+	if !s.durable {
+		p.Puts = appendParts(nil, recordSnapshot, uint64(s.epoch), s.data)
+		s.durable = true
+	}
+	out.Emit(c.cfg.Store, p)
+	c.arm(out)
 }
 
 func (c *Checkpoint) onVote(from types.NodeID, m Vote, out *mir.Out) {
-	switch {
-	case m.Epoch < c.next:
-		c.stats.Repeated++
-		c.answer(from, m.Epoch, out)
-		return
-	case m.Epoch-c.next >= types.Epoch(c.cfg.EpochsAheadMax):
-		c.stats.TooFar++
+	if m.Epoch < c.next {
+		c.onLateVote(from, m, out)
 		return
 	}
-	if have := c.tally(m.Epoch).votes[from]; have.cast {
+	members, known := c.members(m.Epoch)
+	switch {
+	case !known || m.Epoch-c.next >= types.Epoch(c.cfg.EpochsAheadMax):
+		c.stats.TooFar++
+		return
+	case !members.Has(from):
+		c.stats.Stranger++
+		return
+	}
+	if have := c.tally(m.Epoch, members).votes[from]; have.cast {
 		if have.digest == m.Digest {
 			c.stats.Repeated++
 		} else {
@@ -163,75 +285,114 @@ func (c *Checkpoint) onVote(from types.NodeID, m Vote, out *mir.Out) {
 		}
 		return
 	}
-	if c.cfg.Crypto.Verify(from, DomainVote, Statement(m.Epoch, m.Digest), m.Sig) != nil {
+	if from != c.cfg.Node && c.cfg.Crypto.Verify(from, DomainVote, Statement(m.Epoch, m.Digest), m.Sig) != nil {
 		c.stats.BadSignature++
 		return
 	}
+	c.last[from] = max(c.last[from], m.Epoch+1)
 	c.cast(from, m, out)
 }
 
-// answer shows the stable checkpoint to a replica that votes for an earlier
-// one, once for each epoch that it votes for.
-func (c *Checkpoint) answer(to types.NodeID, voted types.Epoch, out *mir.Out) {
-	if voted >= c.stable.Epoch || voted < c.answered[to] {
+// onLateVote shows the stable checkpoint to a replica that votes for an earlier
+// one, or that repeats a vote: it has not heard that the epoch is stable.
+func (c *Checkpoint) onLateVote(from types.NodeID, m Vote, out *mir.Out) {
+	if from == c.cfg.Node {
 		return
 	}
-	c.answered[to] = voted + 1
-	c.stats.Answered++
-	out.Emit(c.cfg.Net, mir.Send{To: []types.NodeID{to}, Dest: c.cfg.Self,
-		Msg: Certificate(c.stable)})
+	c.stats.Repeated++
+	if m.Epoch < c.stable.Epoch || m.Epoch < c.last[from] {
+		c.answer(from, out)
+	}
+	c.last[from] = max(c.last[from], m.Epoch+1)
 }
 
 // tally finds the votes for an epoch, which is not below next and not too far.
-func (c *Checkpoint) tally(e types.Epoch) *tally {
+func (c *Checkpoint) tally(e types.Epoch, members quorum.Membership) *tally {
 	for types.Epoch(len(c.tallies)) <= e-c.next {
-		c.tallies = append(c.tallies, &tally{votes: make([]vote, c.cfg.Members.N())})
+		c.tallies = append(c.tallies, nil)
 	}
-	return c.tallies[e-c.next]
+	t := c.tallies[e-c.next]
+	if t == nil {
+		t = &tally{members: members, votes: make([]vote, members.Slots())}
+		c.tallies[e-c.next] = t
+	}
+	return t
 }
 
 // cast counts a valid vote.
 func (c *Checkpoint) cast(from types.NodeID, m Vote, out *mir.Out) {
-	votes := c.tally(m.Epoch).votes
-	votes[from] = vote{cast: true, digest: m.Digest, sig: m.Sig}
+	t := c.tallies[m.Epoch-c.next]
+	t.votes[from] = vote{cast: true, digest: m.Digest, sig: m.Sig}
 	var weight uint64
 	var sigs []types.Signature
-	for id, v := range votes {
+	for id, v := range t.votes {
 		if v.cast && v.digest == m.Digest {
-			weight += c.cfg.Members.Weight(types.NodeID(id))
+			weight += t.members.Weight(types.NodeID(id))
 			sigs = append(sigs, types.Signature{Signer: types.NodeID(id), Sig: v.sig})
 		}
 	}
-	if c.cfg.Members.IsQuorum(weight) {
+	if t.members.IsQuorum(weight) {
 		c.becomeStable(types.StableCheckpoint{Epoch: m.Epoch, Digest: m.Digest, Sigs: sigs}, out)
 	}
 }
 
-func (c *Checkpoint) onCertificate(m Certificate, out *mir.Out) {
-	if m.Epoch < c.next {
-		c.stats.Repeated++
-		return
-	}
-	msg := Statement(m.Epoch, m.Digest)
-	if crypto.VerifyCert(c.cfg.Members, c.cfg.Crypto, DomainVote, msg, m.Sigs, c.cfg.Members.IsQuorum) != nil {
-		c.stats.BadSignature++
-		return
-	}
-	c.becomeStable(types.StableCheckpoint(m), out)
-}
-
-// becomeStable forgets everything older than s and tells who wants to know.
+// becomeStable forgets everything older than s, writes s down and then tells who
+// wants to know.
 func (c *Checkpoint) becomeStable(s types.StableCheckpoint, out *mir.Out) {
 	passed := min(uint64(len(c.tallies)), uint64(s.Epoch+1-c.next))
 	c.tallies = slices.Delete(c.tallies, 0, int(passed))
 	c.next, c.stable = s.Epoch+1, s
-	c.snapshots = slices.DeleteFunc(c.snapshots, func(own types.Snapshot) bool { return own.Epoch < s.Epoch })
-	if len(c.snapshots) > 0 && c.snapshots[0].Epoch == s.Epoch {
-		c.checkOwn(s, types.SnapshotDigest(c.snapshots[0].Data))
+	c.own = slices.DeleteFunc(c.own, func(v Vote) bool { return v.Epoch <= s.Epoch })
+	c.snapshots = slices.DeleteFunc(c.snapshots, func(own *snapshot) bool { return own.epoch < s.Epoch })
+	p := types.Persist{
+		Deletes: []types.KeyRange{between(recordCertificate, c.firstUnheld(), s.Epoch), between(recordSnapshot, c.firstUnheld(), s.Epoch)},
+		Puts:    []types.Record{certificateRecord(s)},
 	}
 	for _, id := range c.cfg.Stable {
-		out.Emit(id, s)
+		p.Then = append(p.Then, mir.Event{To: id, Body: s})
 	}
+	if len(c.snapshots) > 0 && c.snapshots[0].epoch == s.Epoch {
+		c.checkOwn(s, c.snapshots[0].digest)
+		c.hold(s, c.snapshots[0], p, out)
+		return
+	}
+	out.Emit(c.cfg.Store, p)
+}
+
+// firstUnheld is the epoch after that of the snapshot from which a restart would
+// go on.
+func (c *Checkpoint) firstUnheld() types.Epoch {
+	if c.held == nil {
+		return 0
+	}
+	return c.held.checkpoint.Epoch + 1
+}
+
+// hold makes own the snapshot from which a restart goes on, hands it to state
+// transfer, and forgets the older one. It is written down with p, which has the
+// certificate unless that is durable already.
+func (c *Checkpoint) hold(s types.StableCheckpoint, own *snapshot, p types.Persist, out *mir.Out) {
+	c.held = &held{checkpoint: s, data: own.data}
+	c.snapshots = slices.DeleteFunc(c.snapshots, func(have *snapshot) bool { return have.epoch <= s.Epoch })
+	p.Deletes = append(p.Deletes, between(recordCertificate, 0, s.Epoch), between(recordSnapshot, 0, s.Epoch))
+	if !own.durable {
+		p.Puts = appendParts(p.Puts, recordSnapshot, uint64(s.Epoch), own.data)
+	}
+	c.prove(s, own.data, &p)
+	p.Then = append(p.Then, mir.Event{To: c.cfg.Transfer, Body: types.HeldSnapshot{Checkpoint: s, Data: own.data}})
+	out.Emit(c.cfg.Store, p)
+}
+
+// onInstall keeps what state transfer brought, so that a restart has it.
+func (c *Checkpoint) onInstall(e types.InstallSnapshot, out *mir.Out) {
+	if c.held != nil && e.Checkpoint.Epoch <= c.held.checkpoint.Epoch {
+		return
+	}
+	if e.Checkpoint.Epoch >= c.next {
+		panic(fmt.Sprintf("checkpoint: invariant broken: epoch %d was transferred, stable are those below %d", e.Checkpoint.Epoch, c.next))
+	}
+	c.hold(e.Checkpoint, &snapshot{epoch: e.Checkpoint.Epoch, data: e.Data},
+		types.Persist{Puts: []types.Record{certificateRecord(e.Checkpoint)}}, out)
 }
 
 // checkOwn compares the own state with what a quorum signed.

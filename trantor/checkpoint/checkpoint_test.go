@@ -3,7 +3,7 @@ package checkpoint
 import (
 	"bytes"
 	"fmt"
-	"slices"
+	"strings"
 	"testing"
 
 	"github.com/perfgate/perfgate/internal/golden"
@@ -12,98 +12,6 @@ import (
 	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
-
-const (
-	selfModule  mir.ModuleID = 1
-	netModule   mir.ModuleID = 2
-	firstTarget mir.ModuleID = 3
-)
-
-// bench is the checkpoint module of replica 3 of four, and everybody's keys.
-type bench struct {
-	t       *testing.T
-	c       *Checkpoint
-	cryptos []crypto.Crypto
-	trace   bytes.Buffer
-	lines   []string // What came of the latest input.
-}
-
-func newBench(t *testing.T, n int) *bench {
-	b := &bench{t: t}
-	for id := range n {
-		b.cryptos = append(b.cryptos, crypto.NewSimulated(1, types.NodeID(id), n))
-	}
-	b.c = New(Config{
-		Node: types.NodeID(n - 1), Members: quorum.Equal(n), Crypto: b.cryptos[n-1],
-		Self: selfModule, Net: netModule, Stable: []mir.ModuleID{firstTarget, firstTarget + 1}, EpochsAheadMax: 3,
-	})
-	return b
-}
-
-func (b *bench) apply(body mir.Body) {
-	b.lines = nil
-	fmt.Fprintf(&b.trace, "> %s\n", describe(body))
-	var out mir.Out
-	b.c.Apply(mir.Event{To: selfModule, Body: body}, &out)
-	for _, ev := range out.Events() {
-		line := fmt.Sprintf("to module %d: %s", ev.To, describe(ev.Body))
-		b.lines = append(b.lines, line)
-		fmt.Fprintln(&b.trace, line)
-	}
-}
-
-func (b *bench) want(lines ...string) {
-	b.t.Helper()
-	if !slices.Equal(b.lines, lines) {
-		b.t.Errorf("got %q, want %q", b.lines, lines)
-	}
-}
-
-func (b *bench) snapshot(e types.Epoch, data string) {
-	b.apply(types.Snapshot{Epoch: e, Data: []byte(data)})
-}
-
-func (b *bench) receive(from types.NodeID, m mir.Message) { b.apply(mir.Received{From: from, Msg: m}) }
-
-// vote is validly signed by from.
-func (b *bench) vote(from types.NodeID, e types.Epoch, data string) Vote {
-	d := types.SnapshotDigest([]byte(data))
-	return Vote{Epoch: e, Digest: d, Sig: b.cryptos[from].Sign(DomainVote, Statement(e, d))}
-}
-
-func (b *bench) certificate(e types.Epoch, data string, ids ...types.NodeID) Certificate {
-	m := Certificate{Epoch: e, Digest: types.SnapshotDigest([]byte(data))}
-	for _, id := range ids {
-		m.Sigs = append(m.Sigs, types.Signature{Signer: id, Sig: b.vote(id, e, data).Sig})
-	}
-	return m
-}
-
-func describe(body mir.Body) string {
-	switch e := body.(type) {
-	case types.Snapshot:
-		return fmt.Sprintf("snapshot of epoch %d: %s", e.Epoch, e.Data)
-	case mir.Received:
-		return fmt.Sprintf("%s from %d", describe(e.Msg), e.From)
-	case mir.Send:
-		return fmt.Sprintf("send %s to %v", describe(e.Msg), e.To)
-	case Vote:
-		return fmt.Sprintf("VOTE %d %s", e.Epoch, e.Digest)
-	case Certificate:
-		return fmt.Sprintf("CERTIFICATE %d %s by %s", e.Epoch, e.Digest, signers(e.Sigs))
-	case types.StableCheckpoint:
-		return fmt.Sprintf("stable %d %s by %s", e.Epoch, e.Digest, signers(e.Sigs))
-	}
-	return body.EventName()
-}
-
-func signers(sigs []types.Signature) string {
-	var ids []types.NodeID
-	for _, s := range sigs {
-		ids = append(ids, s.Signer)
-	}
-	return fmt.Sprint(ids)
-}
 
 // CL02, section 4.4: a quorum of equal votes is a stable checkpoint.
 func TestQuorumOfEqualVotesIsStable(t *testing.T) {
@@ -114,12 +22,16 @@ func TestQuorumOfEqualVotesIsStable(t *testing.T) {
 	b.receive(2, b.vote(2, 0, "a"))
 	b.receive(0, b.vote(0, 1, "b"))
 	b.snapshot(1, "b")
-	golden.Check(t, t.Name(), `Replica 3 of four votes for its state at the end of epoch 0. The vote of replica 1 is for
-another state and does not count towards the quorum, which replica 2 completes: the
-checkpoint goes to both modules that asked for it. Two votes for epoch 1 are no quorum.`, b.trace.Bytes())
-	got, data, ok := b.c.Stable()
-	if !ok || got.Epoch != 0 || string(data) != "a" {
-		t.Errorf("stable is epoch %d, %q, %v, want 0 with a", got.Epoch, data, ok)
+	b.tick()
+	golden.Check(t, t.Name(), `Replica 3 of four writes down and votes for its state at the end of epoch 0; its own vote
+counts when it comes back. The vote of replica 1 is for another state and does not count
+towards the quorum, which replica 2 completes: the certificate (k) is durable beside the
+snapshot (s), and then the checkpoint goes to both modules that asked for it and the
+snapshot to state transfer. Two votes for epoch 1 are no quorum, so the own one is sent
+again. Durable lists all that is on the disk.`, b.trace.Bytes())
+	got, data, ok := b.c.Held()
+	if !ok || got.Epoch != 0 || !bytes.Equal(data, b.state(0, "a")) {
+		t.Errorf("held is epoch %d, %q, %v, want 0 with a", got.Epoch, data, ok)
 	}
 	if err := crypto.VerifyCert(quorum.Equal(4), b.cryptos[0], DomainVote,
 		Statement(got.Epoch, got.Digest), got.Sigs, quorum.Equal(4).IsQuorum); err != nil {
@@ -134,7 +46,7 @@ func TestQuorumMinusOneIsNotStable(t *testing.T) {
 	b.receive(1, b.vote(1, 0, "a"))
 	b.receive(2, b.vote(2, 0, "b"))
 	b.want()
-	if _, _, ok := b.c.Stable(); ok {
+	if _, ok := b.c.Stable(); ok {
 		t.Error("two votes made a checkpoint stable")
 	}
 }
@@ -142,8 +54,28 @@ func TestQuorumMinusOneIsNotStable(t *testing.T) {
 func TestSingleReplicaIsStableAtOnce(t *testing.T) {
 	b := newBench(t, 1)
 	b.snapshot(0, "a")
-	if len(b.lines) != 2 {
-		t.Errorf("got %q, want the checkpoint at both modules", b.lines)
+	if s, ok := b.c.Stable(); !ok || s.Epoch != 0 || len(b.lines) != 4 {
+		t.Errorf("got %q, want the vote, the checkpoint at both modules, and the snapshot", b.lines)
+	}
+}
+
+// The vote must not leave before the snapshot is durable, nor count.
+func TestVoteWaitsForTheDisk(t *testing.T) {
+	b := newBench(t, 1)
+	var out mir.Out
+	b.c.Apply(mir.Event{Body: types.Snapshot{Epoch: 0, Data: b.state(0, "a")}}, &out)
+	for _, ev := range out.Events() {
+		switch e := ev.Body.(type) {
+		case mir.Send, types.StableCheckpoint:
+			t.Errorf("%s before anything was durable", describe(e))
+		case types.Persist:
+			if len(e.Puts) != 1 || len(e.Then) != 1 || describe(e.Then[0].Body) != describe(mir.Send{To: []mir.NodeID{0}, Msg: b.vote(0, 0, "a")}) {
+				t.Errorf("%d records, then %v", len(e.Puts), e.Then)
+			}
+		}
+	}
+	if _, ok := b.c.Stable(); ok {
+		t.Error("the own vote counted before it was durable")
 	}
 }
 
@@ -153,13 +85,14 @@ func TestCheckpointMayBeStableBeforeOwnSnapshot(t *testing.T) {
 	for id := range types.NodeID(3) {
 		b.receive(id, b.vote(id, 1, "b"))
 	}
-	if s, data, ok := b.c.Stable(); !ok || s.Epoch != 1 || data != nil {
-		t.Errorf("stable is epoch %d, %q, %v, want 1 without a snapshot", s.Epoch, data, ok)
+	if _, _, ok := b.c.Held(); ok || b.c.next != 2 {
+		t.Errorf("stable below %d, want 2 without a snapshot", b.c.next)
 	}
-	b.snapshot(0, "a") // Of no use any more, but it is said.
-	b.want("to module 2: send VOTE 0 cd23d09c to [0 1 2]")
+	b.snapshot(0, "a") // Of no use any more.
+	b.want()
 	b.snapshot(1, "b")
-	if _, data, _ := b.c.Stable(); string(data) != "b" {
+	b.want("to module 5: held snapshot of epoch 1")
+	if _, data, _ := b.c.Held(); !bytes.Equal(data, b.state(1, "b")) {
 		t.Errorf("snapshot %q, want b", data)
 	}
 }
@@ -171,8 +104,12 @@ func TestOldSnapshotsAndVotesAreForgotten(t *testing.T) {
 		b.receive(0, b.vote(0, e, "a"))
 	}
 	b.receive(1, b.vote(1, 1, "a"))
-	if b.c.next != 2 || len(b.c.snapshots) != 2 || len(b.c.tallies) != 1 {
-		t.Errorf("next %d, %d snapshots, %d tallies, want 2, 2, 1", b.c.next, len(b.c.snapshots), len(b.c.tallies))
+	if b.c.next != 2 || len(b.c.snapshots) != 1 || len(b.c.tallies) != 1 || len(b.c.own) != 1 {
+		t.Errorf("next %d, %d snapshots, %d tallies, %d own votes, want 2, 1, 1, 1",
+			b.c.next, len(b.c.snapshots), len(b.c.tallies), len(b.c.own))
+	}
+	if got := b.keys(); got != "k1 s1/0 s2/0" {
+		t.Errorf("durable: %s", got)
 	}
 	b.receive(1, b.vote(1, 2, "a")) // The vote of replica 0 for epoch 2 must have been kept.
 	if b.c.next != 3 {
@@ -200,37 +137,78 @@ func TestOwnStateThatAQuorumContradictsStopsTheReplica(t *testing.T) {
 	}
 }
 
-// Votes are sent once, so whoever dropped some as too far ahead must be told.
-func TestReplicaThatIsBehindGetsTheCertificateOnce(t *testing.T) {
+func TestVotesAreSentAgainUntilTheirEpochIsStable(t *testing.T) {
+	b := newBench(t, 4)
+	for e := range types.Epoch(3) {
+		b.snapshot(e, "a")
+	}
+	for range 2 {
+		b.tick()
+		if len(b.sent) != 3 || !b.armed {
+			t.Fatalf("%d messages, armed %v, want the three votes and one more time", len(b.sent), b.armed)
+		}
+	}
+	b.receive(0, b.certificate(2, "a", 0, 1, 2))
+	b.tick()
+	if len(b.sent) != 0 || b.armed {
+		t.Errorf("%d messages, armed %v after all is stable", len(b.sent), b.armed)
+	}
+}
+
+func TestReplicaThatIsBehindGetsTheCertificateOncePerTick(t *testing.T) {
 	b := newBench(t, 4)
 	for id := range types.NodeID(3) {
 		b.receive(id, b.vote(id, 2, "c"))
 	}
+	answer := "to module 2: send " + describe(b.certificate(2, "c", 0, 1, 2)) + " to [0]"
 	b.receive(0, b.vote(0, 1, "b"))
-	b.want("to module 2: send CERTIFICATE 2 18d2dc35 by [0 1 2] to [0]")
-	b.receive(0, b.vote(0, 1, "b"))
+	b.want(answer)
 	b.receive(0, b.vote(0, 0, "a"))
+	b.apply(types.PeerBehind{Peer: 0})
+	b.receive(0, Ask{})
 	b.want()
-	b.receive(1, b.vote(1, 2, "c")) // Not behind.
+	b.tick()
+	b.apply(types.PeerBehind{Peer: 0})
+	b.want(answer)
+	b.tick()
+	b.receive(0, Ask{Next: 3})
+	b.want() // Not behind.
+}
+
+// A vote that is repeated says that its sender has not heard of the quorum.
+func TestRepeatedVoteForTheStableEpochIsAnswered(t *testing.T) {
+	b := newBench(t, 4)
+	b.stabilise(0, "a")
+	b.receive(2, b.vote(2, 0, "a")) // The quorum was faster.
 	b.want()
+	b.receive(2, b.vote(2, 0, "a"))
+	if len(b.sent) != 1 {
+		t.Errorf("%q, want the certificate", b.lines)
+	}
 }
 
 func TestCertificateIsBelievedIfItVerifies(t *testing.T) {
 	b := newBench(t, 4)
-	b.receive(2, b.certificate(7, "x", 0, 1)) // Short of a quorum.
+	b.receive(2, b.certificate(3, "x", 0, 1)) // Short of a quorum.
 	b.want()
-	forged := b.certificate(7, "x", 0, 1, 2)
-	forged.Epoch = 8
+	b.receive(2, b.certificate(3, "x", 0, 1, 2))
+	if b.want(); b.c.Stats().Refused != 1 {
+		t.Error("a second certificate was looked at before the next tick")
+	}
+	b.tick()
+	forged := b.certificate(3, "x", 0, 1, 2)
+	forged.Epoch = 4
 	b.receive(2, forged)
 	b.want()
 	if got := b.c.Stats().BadSignature; got != 2 {
 		t.Errorf("%d bad certificates counted, want 2", got)
 	}
-	b.receive(2, b.certificate(7, "x", 0, 1, 2)) // Far ahead of what votes may be.
-	if b.c.next != 8 || len(b.lines) != 2 {
-		t.Errorf("next %d, %q, want 8 and the checkpoint at two modules", b.c.next, b.lines)
+	b.tick()
+	b.receive(2, b.certificate(400, "x", 0, 1, 2)) // Far ahead of what votes may be.
+	if b.c.next != 401 || len(b.lines) != 2 {
+		t.Errorf("next %d, %q, want 401 and the checkpoint at two modules", b.c.next, b.lines)
 	}
-	b.receive(2, b.certificate(7, "x", 0, 1, 2))
+	b.receive(2, b.certificate(400, "x", 0, 1, 2))
 	b.want()
 }
 
@@ -242,11 +220,12 @@ func TestBadVotesAreDroppedAndCounted(t *testing.T) {
 		want Stats
 	}{
 		{"stranger", 4, func(b *bench) mir.Message { return Vote{} }, Stats{Stranger: 1}},
-		{"oneself", 3, func(b *bench) mir.Message { return Vote{} }, Stats{Stranger: 1}},
+		{"impossible replica", types.MaxReplicas, func(b *bench) mir.Message { return Ask{} }, Stats{Stranger: 1}},
 		{"other type", 0, func(b *bench) mir.Message { return types.Flush{} }, Stats{Malformed: 1}},
 		{"signed by another", 0, func(b *bench) mir.Message { return b.vote(1, 0, "a") }, Stats{BadSignature: 1}},
 		{"too far ahead", 0, func(b *bench) mir.Message { return b.vote(0, 3, "a") }, Stats{TooFar: 1}},
 		{"as far ahead as may be", 0, func(b *bench) mir.Message { return b.vote(0, 2, "a") }, Stats{}},
+		{"proof that nobody asked for", 0, func(b *bench) mir.Message { return Proof{} }, Stats{Refused: 1}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, 4)
@@ -269,12 +248,45 @@ func TestSecondVoteIsNotCounted(t *testing.T) {
 	}
 }
 
+// Votes weigh what the members of their epoch give them.
+func TestEachEpochHasItsOwnQuorum(t *testing.T) {
+	b := newBench(t, 4)
+	later, err := types.WeightedConfiguration([]uint64{10, 1, 1, 0, 1}).Quorums()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.c.next = configDelay
+	b.apply(types.EpochConfig{Epoch: configDelay, Config: types.WeightedConfiguration([]uint64{10, 1, 1, 0, 1}), Members: later})
+	b.receive(3, b.vote(3, configDelay, "a"))
+	if b.c.Stats().Stranger != 1 {
+		t.Error("a replica that has left voted")
+	}
+	b.receive(4, b.vote(4, configDelay, "a"))
+	b.receive(0, b.vote(0, configDelay, "a"))
+	if b.c.next != configDelay+1 {
+		t.Error("weight 11 of 13 is a quorum")
+	}
+}
+
+func TestReplicaThatIsNoMemberDoesNotVote(t *testing.T) {
+	b := newBenchOf(t, 4, 7)
+	b.snapshot(0, "a")
+	b.want()
+	if len(b.disk) != 0 {
+		t.Errorf("durable: %s", b.keys())
+	}
+	b.receive(0, b.certificate(0, "a", 0, 1, 2))
+	if got := b.keys(); got != "k0 s0/0" {
+		t.Errorf("durable: %s, want the checkpoint with its snapshot", got)
+	}
+}
+
 // Whatever decodes is encoded to the same bytes, and does not panic a replica.
 func FuzzMessages(f *testing.F) {
 	codec := &types.Codec{}
 	RegisterMessages(codec)
 	b := newBench(nil, 4)
-	for _, m := range []mir.Message{b.vote(1, 2, "a"), b.certificate(1, "a", 0, 1, 2)} {
+	for _, m := range []mir.Message{b.vote(1, 2, "a"), b.certificate(1, "a", 0, 1, 2), Ask{Next: 1, Known: 5}, b.proof(2, b.state(2, "a"))} {
 		wire, err := codec.Encode(nil, m)
 		if err != nil {
 			f.Fatal(err)
@@ -290,6 +302,25 @@ func FuzzMessages(f *testing.F) {
 		if err != nil || !bytes.Equal(again, wire) {
 			t.Fatalf("%x decodes to %+v, which encodes to %x, error %v", wire, m, again, err)
 		}
-		newBench(t, 4).receive(0, m)
+		b := newBench(t, 4)
+		b.c.asked[0] = true
+		b.receive(0, m)
 	})
+}
+
+func TestValidateNamesTheBadSetting(t *testing.T) {
+	for setting, spoil := range map[string]func(*Config){
+		"Crypto":         func(c *Config) { c.Crypto = nil },
+		"Node":           func(c *Config) { c.Node = types.MaxReplicas },
+		"ConfigDelay":    func(c *Config) { c.ConfigDelay = 0 },
+		"EpochsAheadMax": func(c *Config) { c.EpochsAheadMax = 0 },
+		"ResendAfter":    func(c *Config) { c.ResendAfter = 0 },
+		"Genesis":        func(c *Config) { c.Genesis = types.Configuration{} },
+	} {
+		cfg := newBench(t, 4).c.cfg
+		spoil(&cfg)
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), setting) {
+			t.Errorf("bad %s: error %v", setting, err)
+		}
+	}
 }

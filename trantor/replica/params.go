@@ -43,7 +43,9 @@ type Params struct {
 	SlotsQueuedMax   int // slots waiting for batches; with more the replica has fallen behind
 
 	// State transfer.
-	CatchUpAfter time.Duration // then a replica that executes nothing asks for the state of a later checkpoint
+	CatchUpAfter      time.Duration // then a replica that executes nothing asks for the state of a later checkpoint
+	ChunksInFlightMax int           // chunks of a snapshot asked for and not here
+	ServeChunksMax    int           // chunks that one peer gets in RetryAfter
 }
 
 // ConfigDelay is how many epochs pass from the one that delivers a change of the
@@ -65,8 +67,8 @@ func (p Params) ConfigDelay() int { return p.EpochsAheadMax + 2 }
 // a replica and 256 KiB in a slot, has 8 MiB for each replica. A faulty one can
 // put CertsPerSlotMax batches of BatchBytesMax into each slot, which is 1 GiB.
 //
-// SlotsQueuedMax leaves room for a replica to lag 16 epochs behind the others,
-// four times what they may be ahead of a checkpoint.
+// SlotsQueuedMax leaves room for 16 epochs, more than twice what ordering may be
+// ahead of delivery.
 func DefaultParams(n int) Params {
 	return Params{
 		BatchTxsMax: 1024, BatchBytesMax: 512 << 10, BatchTimeout: 5 * time.Millisecond, CloseWhenIdle: true,
@@ -74,22 +76,24 @@ func DefaultParams(n int) Params {
 		BatchWindow: 256, KeepEpochs: 1, RetryAfter: time.Second,
 		EpochLength: 32 * n, EpochsAheadMax: 4, CertsPerSlotMax: 64, OwnInFlightMax: 16, EarlyMessageMax: 4 * 3 * 32 * n,
 		ViewTimeout: 2 * time.Second, ResendAfter: time.Second,
-		SlotsFetchingMax: 64, SlotsQueuedMax: 8 * 64 * n, CatchUpAfter: 2 * time.Second,
+		SlotsFetchingMax: 64, SlotsQueuedMax: 8 * 64 * n, CatchUpAfter: 2 * time.Second, ChunksInFlightMax: 16, ServeChunksMax: 64,
 	}
 }
 
 // Validate reports the first setting, for n replicas, that is wrong and that no
 // module can find wrong for itself.
 func (p Params) Validate(n int) error {
-	ahead := p.EpochsAheadMax * (p.EpochLength + 1) // slots, and the ends of epochs
+	// Ordering begins an epoch when its members are known, which is when delivery
+	// has ended the one ConfigDelay before. Slots, and the ends of epochs:
+	ahead := (p.ConfigDelay() + 1) * (p.EpochLength + 1)
 	switch {
 	case n > types.MaxReplicas:
 		return fmt.Errorf("replica: %d replicas, limit %d", n, types.MaxReplicas)
 	case p.EpochLength > n*pbft.MaxSlots:
 		return fmt.Errorf("replica: EpochLength is %d, limit %d for %d replicas", p.EpochLength, n*pbft.MaxSlots, n)
 	case p.SlotsQueuedMax < ahead:
-		return fmt.Errorf("replica: SlotsQueuedMax is %d, less than the %d items of %d epochs that may be ahead of a checkpoint",
-			p.SlotsQueuedMax, ahead, p.EpochsAheadMax)
+		return fmt.Errorf("replica: SlotsQueuedMax is %d, less than the %d items of %d epochs that may be ahead of delivery",
+			p.SlotsQueuedMax, ahead, p.ConfigDelay()+1)
 	case p.ViewTimeout <= 0:
 		return fmt.Errorf("replica: ViewTimeout is %v, want more than 0", p.ViewTimeout)
 	case p.ResendAfter <= 0:

@@ -25,7 +25,15 @@ func (r *Replica) recover(records []types.Record) error {
 	if err != nil {
 		return err
 	}
+	if err := r.checkpoint.Recover(own[types.RecordsCheckpoint], nil); err != nil {
+		return err
+	}
 	var from *types.Restored
+	if held, snapshot, ok := r.checkpoint.Held(); ok {
+		if from, err = r.delivery.Restore(held.Epoch, snapshot); err != nil {
+			return err
+		}
+	}
 	for _, m := range []struct {
 		name    string
 		records byte // zero for a module that writes none

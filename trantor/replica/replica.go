@@ -105,6 +105,7 @@ func New(cfg Config) (*Replica, error) {
 	c := r.configs(cfg, members)
 	for _, err := range []error{
 		cfg.Params.Validate(members.N()), c.mempool.Validate(), c.availability.Validate(), c.ordering.Validate(), c.delivery.Validate(),
+		c.checkpoint.Validate(), c.transfer.Validate(),
 	} {
 		if err != nil {
 			return nil, fmt.Errorf("wiring replica %d: %w", cfg.Node, err)
@@ -219,10 +220,16 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 			SlotsFetchingMax: p.SlotsFetchingMax, SlotsQueuedMax: p.SlotsQueuedMax,
 		},
 		checkpoint: checkpoint.Config{
-			Node: cfg.Node, Members: members, Crypto: cfg.Crypto, Self: ids.Checkpoint, Net: ids.Net,
-			Stable: stable, EpochsAheadMax: p.EpochsAheadMax,
+			Node: cfg.Node, Genesis: cfg.Genesis, ConfigDelay: p.ConfigDelay(), Crypto: cfg.Crypto,
+			Self: ids.Checkpoint, Net: ids.Net, Timer: ids.Timer, Store: ids.Store, Transfer: ids.StateTransfer,
+			Stable: stable, EpochsAheadMax: p.EpochsAheadMax, ResendAfter: p.ResendAfter,
 		},
-		transfer: statetransfer.Config{Self: ids.StateTransfer},
+		transfer: statetransfer.Config{
+			Node: cfg.Node, Self: ids.StateTransfer, Net: ids.Net, Timer: ids.Timer, Delivery: ids.Delivery, Checkpoint: ids.Checkpoint,
+			ConfigDelay: p.ConfigDelay(), RetryAfter: p.RetryAfter,
+			CatchUpAfter:      1000 * p.CatchUpAfter, // Until ordering can go on from a snapshot.
+			ChunksInFlightMax: p.ChunksInFlightMax, ServeChunksMax: p.ServeChunksMax,
+		},
 	}
 }
 
@@ -257,6 +264,7 @@ func NewCodec() *types.Codec {
 	pbft.RegisterMessages(codec)
 	iss.RegisterMessages(codec)
 	checkpoint.RegisterMessages(codec)
+	statetransfer.RegisterMessages(codec)
 	return codec
 }
 

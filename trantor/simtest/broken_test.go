@@ -148,10 +148,13 @@ func TestCheckpointOf2fIsCaught(t *testing.T) {
 	wantCaught(t, "checkpoint integrity", 5, wrap(voting, func(_ replica.IDs, inner mir.Module) mir.Module {
 		return mir.ModuleFunc(func(ev mir.Event, out *mir.Out) {
 			inner.Apply(ev, out)
-			for i, emitted := range out.Events() {
-				if e, ok := emitted.Body.(types.StableCheckpoint); ok {
-					e.Sigs = e.Sigs[:len(e.Sigs)-1]
-					out.Events()[i].Body = e
+			for _, emitted := range out.Events() {
+				persist, _ := emitted.Body.(types.Persist)
+				for i, then := range persist.Then {
+					if e, ok := then.Body.(types.StableCheckpoint); ok {
+						e.Sigs = e.Sigs[:len(e.Sigs)-1]
+						persist.Then[i].Body = e
+					}
 				}
 			}
 		})
