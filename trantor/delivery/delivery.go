@@ -219,8 +219,8 @@ func (d *Delivery) onOrdered(e types.Ordered, out *mir.Out) {
 		d.missed = e.Seq + 1
 		return
 	}
-	if e.Seq != d.next {
-		panic(fmt.Sprintf("delivery: invariant broken: ordered position %d, want %d", e.Seq, d.next))
+	if e.Seq != d.next || e.Epoch != d.epoch {
+		panic(fmt.Sprintf("delivery: invariant broken: ordered position %d of epoch %d, want %d of %d", e.Seq, e.Epoch, d.next, d.epoch))
 	}
 	d.next++
 	it := &item{seq: e.Seq, epoch: e.Epoch}
@@ -336,12 +336,19 @@ func (d *Delivery) requestAhead(out *mir.Out) {
 			if b.here {
 				continue // It was asked for before a snapshot overtook what came first.
 			}
+			if b.void() {
+				b.here = true
+				continue
+			}
 			d.waiting[b.cert.Batch] = append(d.waiting[b.cert.Batch], b)
 			out.Emit(d.cfg.Availability, types.NeedBatch{Cert: b.cert})
 		}
 		d.requested++
 	}
 }
+
+// void tells whether a certificate only uses up its number.
+func (b *batch) void() bool { return b.cert.Batch == types.VoidDigest }
 
 func (it *item) complete() bool {
 	for _, b := range it.batches {
@@ -396,7 +403,7 @@ func (d *Delivery) apply(tx types.Tx) []byte {
 func (d *Delivery) admit(id types.TxID) bool {
 	window, no := d.clients[id.Client], uint64(id.No)
 	if window == nil {
-		if len(d.clients) >= d.cfg.ClientsMax && id.Client != types.ConfigClient {
+		if id.Client != types.ConfigClient && d.ordinaryClients() >= d.cfg.ClientsMax {
 			d.stats.StrangerTxs++
 			return false
 		}
@@ -416,4 +423,12 @@ func (d *Delivery) admit(id types.TxID) bool {
 		return false
 	}
 	return window.Add(no)
+}
+
+// ordinaryClients is how many clients beside types.ConfigClient are known.
+func (d *Delivery) ordinaryClients() int {
+	if d.clients[types.ConfigClient] != nil {
+		return len(d.clients) - 1
+	}
+	return len(d.clients)
 }
