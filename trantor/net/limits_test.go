@@ -162,6 +162,8 @@ func TestAStreamThatEndsKeepsNothingOfTheShare(t *testing.T) {
 		t.Fatal(err)
 	}
 	peer.waitEnded()
+	// A connection is good for one stream.
+	eventually(t, "the connection to be closed", func() bool { return !r.peerStats(1).Receiving })
 	eventually(t, "the share to be given back", func() bool { return r.transport.peer(1).share.used() == 0 })
 }
 

@@ -89,6 +89,22 @@ func TestMembersComeAndGo(t *testing.T) {
 	eventually(t, "the others to go on", func() bool { return len(s.replicas[1].app.got(0)) == 2 })
 }
 
+func TestWhatAMemberThatLeavesDidNotGetIsCountedAsDropped(t *testing.T) {
+	s := newSystem(t, 3, nil)
+	s.replicas[0].start(mir.NodeConfig{})
+	s.replicas[1].start(mir.NodeConfig{})
+	s.replicas[2].stop() // It is down.
+	const messages = 5
+	for range messages {
+		s.replicas[0].send("x", 1, 2)
+	}
+	eventually(t, "the other member's messages", func() bool { return len(s.replicas[1].app.got(0)) == messages })
+	s.replicas[0].transport.mustSetPeers(t, s.members[:2])
+	if got := s.replicas[0].transport.Counters().Dropped; got != messages {
+		t.Fatalf("counted %d, want %d", got, messages)
+	}
+}
+
 func (t *Transport) mustSetPeers(tb testing.TB, members []types.Member) {
 	tb.Helper()
 	if err := t.SetPeers(members); err != nil {

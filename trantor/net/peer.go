@@ -3,6 +3,7 @@ package net
 import (
 	"context"
 	"crypto/ed25519"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -203,6 +204,9 @@ func (s *share) free(messages, bytes int) {
 	defer s.mu.Unlock()
 	s.messages -= messages
 	s.bytes -= bytes
+	if s.messages < 0 || s.bytes < 0 {
+		panic(fmt.Sprintf("trantor/net: invariant broken: a share of %d messages and %d bytes", s.messages, s.bytes))
+	}
 	if s.freed != nil {
 		close(s.freed)
 		s.freed = nil
