@@ -46,6 +46,7 @@ var commands = []command{
 	{"merge", "join the bundles of shards and give a verdict on all", runMerge, true},
 	{"baseline", "record, show or verify stored baselines", runBaseline, false},
 	{"suite", "write or verify the manifest of a benchmark suite", runSuite, false},
+	{"bisect", "find the commit that made a benchmark slower", runBisect, false},
 	{"doctor", "say how fit this machine is for measuring", runDoctor, false},
 	{"version", "print the version", runVersion, false},
 }

@@ -106,20 +106,29 @@ func runCheck(ctx context.Context, env *Env, args []string) int {
 func (e *Env) measure(ctx context.Context, f measureFlags) int {
 	r := &run{env: e, flags: f, progress: newProgress(e)}
 	defer r.cleanUp()
-	err := r.do(ctx)
+	bundle, v, err := r.do(ctx)
 	r.progress.done()
+	if err == nil {
+		err = e.showReport(bundle, v, r.out, f.format, f.all)
+	}
+	if err != nil {
+		return e.fail(failureCode(ctx, err))
+	}
+	return v.Exit
+}
+
+// failureCode maps what made a run impossible to an exit code and what to say.
+func failureCode(ctx context.Context, err error) (int, error) {
 	var build *measure.BuildError
 	switch {
-	case err == nil:
-		return r.exit
 	case ctx.Err() != nil:
-		return e.fail(verdict.ExitInterrupted, context.Canceled)
+		return verdict.ExitInterrupted, context.Canceled
 	case errors.Is(err, repo.ErrSubmodule), errors.Is(err, errNotWritable), errors.Is(err, measure.ErrNoRoom):
-		return e.fail(verdict.ExitNotMeasured, err)
+		return verdict.ExitNotMeasured, err
 	case errors.As(err, &build) && build.Side == recording.Head:
-		return e.fail(verdict.ExitUsage, fmt.Errorf("%w\nfix the head side and run again; the base side was not blamed", err))
+		return verdict.ExitUsage, fmt.Errorf("%w\nfix the head side and run again; the base side was not blamed", err)
 	}
-	return e.fail(verdict.ExitUsage, err)
+	return verdict.ExitUsage, err
 }
 
 // errNotWritable: the bundle cannot be stored.

@@ -4,10 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -16,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/perfgate/perfgate/gate/baseline"
 	"github.com/perfgate/perfgate/gate/config"
 	"github.com/perfgate/perfgate/gate/machine"
 	"github.com/perfgate/perfgate/gate/measure"
@@ -53,7 +49,6 @@ type run struct {
 	manifest    recording.Manifest
 	definitions map[string]string // of the head side, by "PKG.BenchmarkX"
 	out         string
-	exit        int
 }
 
 // cleanUp undoes, in reverse, what the run has put into the world. It runs
@@ -64,24 +59,28 @@ func (r *run) cleanUp() {
 	}
 }
 
-func (r *run) do(ctx context.Context) error {
+// do measures and decides. Only what makes the run impossible is an error.
+func (r *run) do(ctx context.Context) (recording.Bundle, verdict.Verdict, error) {
 	r.started = time.Now()
+	none := func(err error) (recording.Bundle, verdict.Verdict, error) {
+		return recording.Bundle{}, verdict.Verdict{}, err
+	}
 	steps := []func(context.Context) error{r.open, r.resolve, r.checkOut, r.chooseToolchain, r.configure, r.prepare, r.readBaseline}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
-			return err
+			return none(err)
 		}
 	}
 	watch := machine.NewWatch()
 	result, err := measure.Run(ctx, r.measure)
 	if err != nil {
-		return err
+		return none(err)
 	}
 	if weather := watch.Weather().String(); weather != "" {
 		r.manifest.Machine.Notes = append(r.manifest.Machine.Notes, weather)
 	}
 	if err := r.checkUnchanged(ctx, &result); err != nil {
-		return err
+		return none(err)
 	}
 	return r.conclude(result)
 }
@@ -207,112 +206,6 @@ func (r *run) addWorktree(ctx context.Context, commit string) (top, module strin
 	return strings.TrimSuffix(module, string(filepath.Separator)+r.repo.Module), module, nil
 }
 
-// configure reads the base side's perfgate.yml: a change cannot bring its own
-// policy.
-func (r *run) configure(ctx context.Context) error {
-	data, err := os.ReadFile(filepath.Join(r.baseDir, configFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		r.cfg = config.Default()
-		if _, err := os.Stat(filepath.Join(r.headDir, configFile)); err == nil {
-			r.warn("%s is new on the head side: it counts once it is on the base side", configFile)
-		}
-	case err != nil:
-		return fmt.Errorf("reading the policy: %w", err)
-	default:
-		if r.cfg, err = config.Parse(data, configFile); err != nil {
-			return fmt.Errorf("base side: %w", err)
-		}
-		if head, err := os.ReadFile(filepath.Join(r.headDir, configFile)); err != nil || string(head) != string(data) {
-			r.warn("%s differs between the sides: the base side's counts", configFile)
-		}
-	}
-	r.manifest.Policy = r.cfg.Policy
-	if err := r.readWaivers(ctx); err != nil {
-		return err
-	}
-	return r.chooseSuite()
-}
-
-// readWaivers reads what the head side's commits ask to be accepted. Whether
-// that may be is the base side's policy.
-func (r *run) readWaivers(ctx context.Context) error {
-	trailers, err := r.repo.Trailers(ctx, r.manifest.Base.Commit, r.manifest.Head.Commit, config.WaiverTrailer)
-	if err != nil {
-		return err
-	}
-	for _, t := range trailers {
-		w := config.ParseWaiver(t.Value, t.Commit, time.Now())
-		switch {
-		case w.Refused != "":
-		case !r.cfg.Waivers.Allow:
-			w.Refused = "the base side's policy allows no waivers"
-		case len(r.cfg.Waivers.By) > 0:
-			w.Refused = "it counts once " + strings.Join(r.cfg.Waivers.By, " or ") + " has approved the pull request"
-		}
-		r.manifest.Waivers = append(r.manifest.Waivers, w)
-	}
-	return nil
-}
-
-func (r *run) warn(format string, args ...any) {
-	r.manifest.Warnings = append(r.manifest.Warnings, fmt.Sprintf(format, args...))
-}
-
-// chooseSuite decides what is measured: --pkg, --suite, the smoke suite, or
-// every benchmark of the module.
-func (r *run) chooseSuite() error {
-	name := r.flags.suite
-	if len(r.flags.packages) > 0 {
-		if name != "" {
-			return errors.New("--pkg and --suite exclude each other: a suite names its own packages")
-		}
-		for _, pattern := range r.flags.packages {
-			r.suite.Packages = append(r.suite.Packages, r.fromModule(pattern))
-		}
-		return nil
-	}
-	if name == "" && len(r.cfg.Suites) == 0 {
-		r.suite = config.Suite{Packages: []string{"./..."}}
-		return nil
-	}
-	names := slices.Sorted(maps.Keys(r.cfg.Suites))
-	switch {
-	case name == "" && len(names) == 1:
-		name = names[0]
-	case name == "":
-		name = defaultSuite
-	}
-	chosen, ok := r.cfg.Suites[name]
-	switch {
-	case len(names) == 0:
-		return fmt.Errorf("--suite %q: the base side has no suites in %s; a file in the working tree counts once it is committed to the base", name, configFile)
-	case !ok && r.flags.suite == "":
-		return fmt.Errorf("the base side's %s has no suite %q, which is the default: choose one with --suite: %s", configFile, name, strings.Join(names, ", "))
-	case !ok:
-		return fmt.Errorf("--suite %q: the base side's %s has %s", name, configFile, strings.Join(names, ", "))
-	}
-	r.suite, r.manifest.Suite = chosen, name
-	return nil
-}
-
-// fromModule turns a package pattern relative to the working folder into one
-// relative to the module, which is where both sides are built.
-func (r *run) fromModule(pattern string) string {
-	if pattern != "." && pattern != ".." && !strings.HasPrefix(pattern, "./") && !strings.HasPrefix(pattern, "../") {
-		return pattern
-	}
-	dir, err := filepath.EvalSymlinks(r.env.Dir)
-	if err != nil {
-		return pattern
-	}
-	rel, err := filepath.Rel(filepath.Join(r.repo.Top, r.repo.Module), dir)
-	if err != nil {
-		return pattern
-	}
-	return "./" + path.Join(filepath.ToSlash(rel), pattern)
-}
-
 // prepare fills in what the measuring needs.
 func (r *run) prepare(context.Context) error {
 	removeStaleScratch()
@@ -380,21 +273,6 @@ const defaultBudget = 5 * time.Minute
 // writing the bundle and removing the worktree.
 const closingTime = 5 * time.Second
 
-// readSuite reads the suite's manifest from the base side.
-func (r *run) readSuite() error {
-	if r.suite.Manifest == "" {
-		return nil
-	}
-	m, err := suite.Load(filepath.Join(r.baseDir, filepath.FromSlash(r.suite.Manifest)))
-	if err != nil {
-		return fmt.Errorf("base side: suite %s: %w", r.manifest.Suite, err)
-	}
-	if r.measure.Only = m.Keys(r.manifest.Suite); len(r.measure.Only) == 0 {
-		return fmt.Errorf("base side: %s lists no benchmark of size %q", r.suite.Manifest, r.manifest.Suite)
-	}
-	return nil
-}
-
 // redefined looks for benchmarks whose own code the change has touched.
 func (r *run) redefined(base, head map[string]string) (map[string]string, error) {
 	if len(base) == 0 || len(head) == 0 {
@@ -447,8 +325,8 @@ func (r *run) checkUnchanged(ctx context.Context, result *measure.Result) error 
 	return nil
 }
 
-// conclude decides, stores the bundle and reports.
-func (r *run) conclude(result measure.Result) error {
+// conclude stores the bundle and decides on it.
+func (r *run) conclude(result measure.Result) (recording.Bundle, verdict.Verdict, error) {
 	m := &r.manifest
 	m.Units, m.Benchmarks, m.Family, m.Outcomes = result.Units, result.Benchmarks, result.Family, result.Outcomes
 	for i, b := range m.Benchmarks {
@@ -461,83 +339,28 @@ func (r *run) conclude(result measure.Result) error {
 	m.CPUSeconds = round(result.CPU.Seconds())
 	bundle := recording.Bundle{Manifest: *m, Samples: result.Samples, Canary: result.Canary}
 	if err := r.compareBaseline(&bundle); err != nil {
-		return err
+		return bundle, verdict.Verdict{}, err
 	}
 	writeErr := recording.Write(r.out, bundle)
 	if writeErr == nil {
 		// What is reported is what a replay will read.
 		stored, err := recording.Read(r.out)
 		if err != nil {
-			return fmt.Errorf("reading the bundle back: %w", err)
+			return bundle, verdict.Verdict{}, fmt.Errorf("reading the bundle back: %w", err)
 		}
 		bundle = stored
 	}
 	v, err := verdict.Decide(bundle)
 	if err != nil {
-		return fmt.Errorf("deciding: %w", err)
+		return bundle, v, fmt.Errorf("deciding: %w", err)
 	}
-	r.exit = v.Exit
 	if writeErr != nil {
 		fmt.Fprintf(r.env.Stderr, "perfgate: %v: %v; the report below is not stored: free some space, or give another place with --out\n", errNotWritable, writeErr)
-		if r.exit == verdict.ExitPass {
-			v.Exit, v.Headline, r.exit = verdict.ExitNotMeasured, verdict.SuiteNotMeasured, verdict.ExitNotMeasured
+		if v.Exit == verdict.ExitPass {
+			v.Exit, v.Headline = verdict.ExitNotMeasured, verdict.SuiteNotMeasured
 		}
 	}
-	r.progress.done()
-	return r.env.showReport(bundle, v, r.out, r.flags.format, r.flags.all)
+	return bundle, v, nil
 }
 
 func round(seconds float64) float64 { return float64(int(seconds*10+0.5)) / 10 }
-
-// readBaseline takes over the iterations at which the stored baseline counted
-// exactly: totals can only be compared at the same number.
-func (r *run) readBaseline(ctx context.Context) error {
-	if strings.Contains(r.cfg.Baseline, "://") {
-		r.warn("baseline %s: only folders can be read", r.cfg.Baseline)
-		r.cfg.Baseline = ""
-	}
-	if r.manifest.Suite == "" || r.cfg.Baseline == "" {
-		return nil
-	}
-	stored, _, err := baseline.Find(r.baselineRoot(), r.manifest.Suite, r.manifest.Machine.ClassID)
-	if err != nil {
-		return brokenBaseline(err)
-	}
-	if stored == nil {
-		return nil
-	}
-	if !r.repo.IsAncestor(ctx, stored.Manifest.Commit, r.manifest.Base.Commit) {
-		r.warn("the stored baseline was measured at %.7s, which is no ancestor of the base side that this clone knows; `git fetch --unshallow` brings a shallow clone's history",
-			stored.Manifest.Commit)
-	}
-	r.measure.ExactN = map[recording.Key]int{}
-	for _, p := range stored.Plan {
-		key := p.Key
-		key.Procs = 1 // exact runs use one core whatever the timed ones use
-		r.measure.ExactN[key] = p.ExactN
-	}
-	return nil
-}
-
-// baselineRoot is read from the base side, like all policy.
-func (r *run) baselineRoot() string {
-	return filepath.Join(r.baseDir, filepath.FromSlash(r.cfg.Baseline))
-}
-
-func brokenBaseline(err error) error {
-	return fmt.Errorf("stored baseline: %w; restore it from git, or remove its folder and record it anew with `perfgate baseline record`", err)
-}
-
-// compareBaseline looks the head side's exact metrics up in the stored
-// baseline.
-func (r *run) compareBaseline(bundle *recording.Bundle) error {
-	if bundle.Manifest.Suite == "" {
-		return nil
-	}
-	ref, err := baseline.Reference(r.baselineRoot(), r.cfg.Baseline, *bundle)
-	if err != nil {
-		return brokenBaseline(err)
-	}
-	bundle.Manifest.Baseline = ref
-	return nil
-}

@@ -1,0 +1,26 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Between lists the commits after good up to and including bad, oldest first,
+// along first parents: what landed on the branch, one entry for each merge. It
+// fails where good is not an ancestor of bad.
+func (r *Repo) Between(ctx context.Context, good, bad string) ([]string, error) {
+	if !r.IsAncestor(ctx, good, bad) {
+		return nil, fmt.Errorf("%.7s is no ancestor of %.7s: the history between them has no direction", good, bad)
+	}
+	out, err := r.git(ctx, "rev-list", "--reverse", "--first-parent", "--end-of-options", good+".."+bad)
+	if err != nil {
+		return nil, fmt.Errorf("listing the commits from %.7s to %.7s: %w", good, bad, err)
+	}
+	return strings.Fields(out), nil
+}
+
+// Subject is the first line of a commit's message.
+func (r *Repo) Subject(ctx context.Context, commit string) (string, error) {
+	return r.git(ctx, "log", "-1", "--format=%s", "--end-of-options", commit)
+}
