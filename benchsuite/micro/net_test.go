@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	stdnet "net"
 	"testing"
 	"time"
 
@@ -32,42 +31,44 @@ type star struct {
 func newStar(b *testing.B, n int, speaker func(id mir.NodeID) mir.Module) *star {
 	codec := &types.Codec{}
 	availability.RegisterMessages(codec)
-	members, listeners := make([]types.Member, n), make([]stdnet.Listener, n)
-	for i := range n {
-		l, err := stdnet.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			b.Fatal(err)
-		}
-		key := nodeKey(i).Public().(ed25519.PublicKey)
-		listeners[i], members[i] = l, types.Member{Node: mir.NodeID(i), Weight: 1, Key: key, Addr: l.Addr().String()}
-	}
 	s := &star{}
+	var members []types.Member
 	for i := range n {
-		peers := members
-		if i > 0 {
-			peers = members[:1]
-		}
 		transport, err := net.New(net.Config{
-			Node: mir.NodeID(i), Self: linkModule, SystemID: "micro", Key: nodeKey(i),
-			Listener: listeners[i], Codec: codec, Peers: peers,
+			Node: mir.NodeID(i), Self: linkModule, SystemID: "micro", Key: nodeKey(i), Listen: "127.0.0.1:0", Codec: codec,
 		})
 		if err != nil {
 			b.Fatal(err)
 		}
-		names := &mir.Names{}
-		names.Intern("link")
-		names.Intern("speaker")
-		node, err := mir.NewNode(mir.NodeConfig{ID: mir.NodeID(i), Names: names, Modules: []mir.Registration{
-			{ID: linkModule, Module: transport}, {ID: speakerModule, Module: speaker(mir.NodeID(i))},
-		}})
-		if err != nil {
+		s.transports = append(s.transports, transport)
+		key := nodeKey(i).Public().(ed25519.PublicKey)
+		members = append(members, types.Member{Node: mir.NodeID(i), Weight: 1, Key: key, Addr: transport.Addr()})
+	}
+	for i, transport := range s.transports {
+		peers := members
+		if i > 0 {
+			peers = members[:1]
+		}
+		if err := transport.SetPeers(peers); err != nil {
 			b.Fatal(err)
 		}
-		s.transports, s.nodes = append(s.transports, transport), append(s.nodes, node)
-		s.stops = append(s.stops, startNode(b, node))
+		s.start(b, mir.NodeID(i), speaker(mir.NodeID(i)))
 	}
 	s.waitConnected()
 	return s
+}
+
+func (s *star) start(b *testing.B, id mir.NodeID, speaker mir.Module) {
+	names := &mir.Names{}
+	names.Intern("link")
+	names.Intern("speaker")
+	node, err := mir.NewNode(mir.NodeConfig{ID: id, Names: names, Modules: []mir.Registration{
+		{ID: linkModule, Module: s.transports[id]}, {ID: speakerModule, Module: speaker},
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.nodes, s.stops = append(s.nodes, node), append(s.stops, startNode(b, node))
 }
 
 // waitConnected waits until every node has a link to each of its peers.
