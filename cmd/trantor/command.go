@@ -9,11 +9,20 @@ import (
 
 // Exit codes.
 const (
-	exitOK     = 0
-	exitFailed = 2 // The command could not be carried out.
+	exitOK          = 0
+	exitWrong       = 1 // load: an answer was wrong or lost.
+	exitFailed      = 2 // The command could not be carried out.
+	exitUnavailable = 3 // A replica cannot be reached, or ended.
 )
 
 const usage = `usage: trantor COMMAND
+
+  init --dir FOLDER      write the keys and configurations of a new system
+  keygen --out FILE      make the key of a replica that is to join
+  node --config FILE     run one replica
+  cluster                run n replicas on this machine
+  status --config FILE   show what a replica says of itself
+  load --members FILE    load a system and check its answers
 
   trace record -o FILE   record a small simulated cluster
   trace list FILE        show a recording, one event a line
@@ -21,20 +30,33 @@ const usage = `usage: trantor COMMAND
                          keep some of a recording's events
   trace chrome FILE      write a trace for ui.perfetto.dev or chrome://tracing
 
-trantor trace COMMAND -h shows the flags of each.
+trantor COMMAND -h shows the flags of each.
 `
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string { return e.err.Error() }
+func (e exitError) Unwrap() error { return e.err }
 
 // run carries out a command and returns the exit code. Results go to stdout,
 // everything else to stderr.
 func run(args []string, stdout, stderr io.Writer) int {
 	err := dispatch(args, stdout, stderr)
+	var exit exitError
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case errors.Is(err, errUsage):
 		fmt.Fprintf(stderr, "trantor: %v\n%s", err, usage)
-	default:
-		fmt.Fprintf(stderr, "trantor: %v\n", err)
+		return exitFailed
+	}
+	fmt.Fprintf(stderr, "trantor: %v\n", err)
+	if errors.As(err, &exit) {
+		return exit.code
 	}
 	return exitFailed
 }
@@ -46,6 +68,18 @@ func dispatch(args []string, stdout, stderr io.Writer) error {
 		return errUsage
 	}
 	switch args[0] {
+	case "init":
+		return initSystem(args[1:], stdout)
+	case "keygen":
+		return keygen(args[1:], stdout)
+	case "node":
+		return node(args[1:], stdout, stderr)
+	case "cluster":
+		return clusterCommand(args[1:], stdout, stderr)
+	case "status":
+		return status(args[1:], stdout)
+	case "load":
+		return load(args[1:], stdout)
 	case "trace":
 		return trace(args[1:], stdout, stderr)
 	case "help", "-h", "-help", "--help":

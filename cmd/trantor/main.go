@@ -1,6 +1,7 @@
-// Command trantor runs the system under test by hand. So far it has one command,
-// trace, which records a simulated cluster and shows recordings of real and
-// simulated ones.
+// Command trantor runs and drives the system: it sets systems up (init, keygen),
+// runs one replica (node) or several on one machine (cluster), asks them how they
+// are (status), loads them and checks their answers (load), and shows recordings
+// of real and simulated runs (trace).
 package main
 
 import "os"

@@ -73,7 +73,7 @@ var rules = Rules{
 			Imports: []string{"gate/cli"},
 			Tests:   []string{golden, "github.com/rogpeppe/go-internal", "gate/recording", "gate/config", "gate/verdict", "os/exec"},
 		},
-		"cmd/trantor": {Imports: join(underTest, "os/exec"), Tests: []string{golden, "github.com/rogpeppe/go-internal"}},
+		"cmd/trantor": {Imports: join(underTest, "os/exec"), Tests: []string{golden, "github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
 
 		"gate":              {},
 		"gate/cli":          {Imports: join(wholeGate, "gate/github", "gate/report/serve", "golang.org/x/term"), Tests: []string{golden}},
@@ -119,7 +119,7 @@ var rules = Rules{
 		"trantor/store/simdisk": {Imports: protocol, Tests: []string{"mir/sim"}},
 		"trantor/client":        {Imports: []string{"trantor/types", "trantor/quorum", "trantor/mempool", "trantor/client/wire", "google.golang.org/grpc"}, Tests: []string{"go.uber.org/goleak", "net"}},
 		"trantor/client/wire":   {Imports: []string{"trantor/types", "trantor/mempool", "crypto/tls", "google.golang.org/grpc"}},
-		"trantor/replica":       {Imports: join(protocol, modules), Tests: []string{golden, "mir/sim"}},
+		"trantor/replica":       {Imports: join(protocol, modules), Tests: []string{golden, "mir/sim", "trantor/store/simdisk"}},
 		"trantor/server":        {Imports: join(protocol, modules, "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "trantor/client/wire", "net", "net/http", "crypto/tls", "google.golang.org/grpc", "github.com/prometheus", "go.yaml.in/yaml/v3"), Tests: []string{"trantor/client", "go.uber.org/goleak"}},
 		"trantor/cluster":       {Imports: join(protocol, modules, "mir/sim", "mir/instrument", "mir/eventlog", "trantor/net", "trantor/store", "trantor/replica", "trantor/server", "trantor/client", "os/exec"), Tests: []string{golden, "go.uber.org/goleak"}},
 

@@ -283,13 +283,18 @@ func (c *Client) enough(weight uint64) bool {
 	return weight > c.faulty || c.opts.TrustOne && weight > 0
 }
 
-// Forget gives a transaction up: its done is not called any more.
-func (c *Client) Forget(id types.TxID) {
+// Forget gives a transaction up: its done is not called any more. It reports
+// false where there is none in flight, because its answer is there or on its
+// way to done.
+func (c *Client) Forget(id types.TxID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r := c.pending[id]; r != nil {
-		c.drop(r)
+	r := c.pending[id]
+	if r == nil {
+		return false
 	}
+	c.drop(r)
+	return true
 }
 
 func (c *Client) drop(r *request) {

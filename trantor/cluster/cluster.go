@@ -1,10 +1,12 @@
-// Package cluster runs n replicas in one process, in real time, over an
-// in-process network: for tests, for the benchmark suite and for the command.
+// Package cluster runs n replicas on one machine, in real time: for tests, for
+// the benchmark suite and for the command. A [Cluster] has them in this process,
+// connected within it or over TLS on loopback, with a store on disk or without;
+// [Processes] are one process for each.
 //
 // Its one opinion is that a caller sees what a client and an operator would
 // see: transactions go in and get an answer, deliveries come out, a replica can
-// be killed, and counters can be read at any time. It simulates nothing (see
-// mir/sim for that) and it measures nothing but counts.
+// be killed and started again, and counters can be read at any time. It
+// simulates nothing (see mir/sim for that) and it measures nothing but counts.
 package cluster
 
 import (
@@ -17,6 +19,7 @@ import (
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/app"
 	"github.com/perfgate/perfgate/trantor/crypto"
+	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -30,9 +33,14 @@ type Config struct {
 	// NewApp makes the application of one replica; nil for app.Chain.
 	NewApp func(types.NodeID) app.Application
 	// NewCrypto makes the signing identity of one replica; nil for Ed25519 with
-	// keys derived from Seed.
+	// keys derived from Seed. Over Loopback it must be nil.
 	NewCrypto func(types.NodeID) crypto.Crypto
 	Seed      uint64
+	// Transport connects the replicas: InProcess if not given.
+	Transport Transport
+	// Dir makes the replicas durable: each has a folder of its own below it. A
+	// folder that holds an earlier run's state is gone on from. Empty for none.
+	Dir string
 
 	// OnDelivered, if not nil, is called for each delivered transaction, in
 	// order, on the goroutine of that replica, which waits for it. The
@@ -54,38 +62,72 @@ func Equal(n int) []uint64 {
 	return weights
 }
 
+// Transport is how replicas of one process are connected.
+type Transport int
+
+// The transports.
+const (
+	// InProcess hands encoded messages over in memory (mir.InprocNet).
+	InProcess Transport = iota
+	// Loopback is that of replica processes: gRPC over mutual TLS 1.3, at
+	// 127.0.0.1.
+	Loopback
+)
+
 // Cluster is n replicas.
 type Cluster struct {
-	members []*member
+	cfg    Config
+	wiring wiring
+
+	mu      sync.Mutex
+	members []*member // The latest run of each replica.
 	started bool
 	wait    sync.WaitGroup
 }
 
 // New wires a cluster that does not run yet.
 func New(cfg Config) (*Cluster, error) {
-	genesis := types.WeightedConfiguration(cfg.Weights)
-	quorums, err := genesis.Quorums()
+	c, err := newCluster(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("building a cluster: %w", err)
 	}
-	if at := slices.Index(cfg.Weights, 0); at >= 0 {
-		return nil, fmt.Errorf("building a cluster: weight of replica %d is 0, want 1 to 2^32", at)
+	return c, nil
+}
+
+func newCluster(cfg Config) (*Cluster, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
-	n := quorums.N()
-	net, err := mir.NewInprocNet(mir.InprocConfig{Nodes: n, Codec: replica.NewCodec()})
-	if err != nil {
-		return nil, fmt.Errorf("building a cluster: %w", err)
+	cfg = withDefaults(cfg, len(cfg.Weights))
+	c := &Cluster{cfg: cfg}
+	var err error
+	if c.wiring, err = newWiring(cfg); err != nil {
+		return nil, err
 	}
-	cfg = withDefaults(cfg, n)
-	c := &Cluster{}
-	for _, id := range quorums.Nodes() {
-		m, err := newMember(cfg, id, genesis, net.Port(id))
+	for id := range types.NodeID(len(cfg.Weights)) {
+		m, err := newMember(cfg, id, c.wiring)
 		if err != nil {
-			return nil, fmt.Errorf("building a cluster: %w", err)
+			return nil, errors.Join(err, c.closeMembers())
 		}
 		c.members = append(c.members, m)
 	}
 	return c, nil
+}
+
+func (cfg Config) check() error {
+	if n := len(cfg.Weights); n > types.MaxReplicas {
+		return fmt.Errorf("%d replicas, limit %d", n, types.MaxReplicas)
+	}
+	if _, err := quorum.New(cfg.Weights); err != nil {
+		return err
+	}
+	if at := slices.Index(cfg.Weights, 0); at >= 0 {
+		return fmt.Errorf("weight of replica %d is 0, want 1 to 2^32", at)
+	}
+	if cfg.Transport == Loopback && cfg.NewCrypto != nil {
+		return errors.New("over Loopback replicas are known by their Ed25519 keys: NewCrypto must be nil")
+	}
+	return nil
 }
 
 func withDefaults(cfg Config, n int) Config {
@@ -96,7 +138,7 @@ func withDefaults(cfg Config, n int) Config {
 	if cfg.NewApp == nil {
 		cfg.NewApp = func(types.NodeID) app.Application { return &app.Chain{} }
 	}
-	if cfg.NewCrypto == nil {
+	if cfg.NewCrypto == nil && cfg.Transport == InProcess {
 		keys := crypto.DeriveEd25519(cfg.Seed, n)
 		cfg.NewCrypto = func(id types.NodeID) crypto.Crypto { return keys[id] }
 	}
@@ -104,10 +146,12 @@ func withDefaults(cfg Config, n int) Config {
 }
 
 // N is the number of replicas.
-func (c *Cluster) N() int { return len(c.members) }
+func (c *Cluster) N() int { return len(c.cfg.Weights) }
 
 // Start makes all replicas run. It is called once.
 func (c *Cluster) Start() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.started {
 		panic("cluster: started twice")
 	}
@@ -120,28 +164,56 @@ func (c *Cluster) Start() {
 // Stop ends all replicas that still run and waits for them. It returns why any
 // of them had ended before, other than by Kill.
 func (c *Cluster) Stop() error {
+	err := c.closeMembers()
+	c.wait.Wait()
+	return err
+}
+
+func (c *Cluster) closeMembers() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
 	for _, m := range c.members {
 		m.cancel()
 	}
-	c.wait.Wait()
-	var errs []error
 	for _, m := range c.members {
-		errs = append(errs, m.failure())
+		errs = append(errs, m.close(c.started), m.failure())
 	}
 	return errors.Join(errs...)
 }
 
 // Kill crashes a replica, and returns when it is gone: what it had not sent or
-// delivered is lost, and it does not come back.
+// delivered is lost, and so is everything that it did not make durable.
 func (c *Cluster) Kill(id types.NodeID) error {
 	m, err := c.member(id)
 	if err != nil {
 		return err
 	}
 	m.cancel()
-	if c.started {
-		<-m.done
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return m.close(c.started)
+}
+
+// Restart makes a replica run again that was killed. With Config.Dir it goes on
+// from what it had made durable. Without, it has forgotten what it signed, and
+// counts as one of the faulty ones.
+func (c *Cluster) Restart(id types.NodeID) error {
+	before, err := c.member(id)
+	if err != nil {
+		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.started || before.ctx.Err() == nil {
+		return fmt.Errorf("restarting replica %d: it was not killed", id)
+	}
+	m, err := newMember(c.cfg, id, c.wiring)
+	if err != nil {
+		return fmt.Errorf("restarting replica %d: %w", id, err)
+	}
+	c.members[id] = m
+	c.wait.Go(m.run)
 	return nil
 }
 
@@ -183,10 +255,10 @@ func (c *Cluster) WaitDelivered(ctx context.Context, id types.NodeID, n uint64) 
 	return m.waitDelivered(ctx, n)
 }
 
-// Counters of one replica. Messages, bytes and crypto operations are counted
-// from the start of the cluster.
+// Counters of one replica, since it started last; the in-process network goes on
+// counting over restarts.
 type Counters struct {
-	Delivered uint64      // transactions
+	Delivered uint64      // transactions since genesis
 	Stable    types.Epoch // epochs that are final
 	Net       mir.NetCounters
 	Crypto    crypto.Counts
@@ -219,8 +291,10 @@ func (c *Cluster) State(ctx context.Context, id types.NodeID) (State, error) {
 }
 
 func (c *Cluster) member(id types.NodeID) (*member, error) {
-	if int64(id) >= int64(len(c.members)) {
-		return nil, fmt.Errorf("replica %d of a cluster of %d", id, len(c.members))
+	if int64(id) >= int64(c.N()) {
+		return nil, fmt.Errorf("replica %d of a cluster of %d", id, c.N())
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.members[id], nil
 }

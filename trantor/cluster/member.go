@@ -4,29 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/replica"
+	"github.com/perfgate/perfgate/trantor/store"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
-// member is one replica with the node that runs it. It is also the replica's
-// results module.
+// member is one run of a replica with the node that runs it. It is also the
+// replica's results module.
 type member struct {
 	id      types.NodeID
 	cfg     Config
 	replica *replica.Replica
 	node    *mir.Node
-	port    *mir.InprocPort
+	link    link
+	store   *store.Store // Nil where nothing is durable.
 	crypto  *crypto.Counting
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the node has stopped
 	err    error         // why, readable once done is closed
+	closed bool          // The store and the link are; guarded by the cluster's lock.
 
 	mu        sync.Mutex
 	asked     map[types.TxID][]chan error // submitters that wait for an answer, oldest first
@@ -46,47 +50,118 @@ type inspect struct{ do func() }
 
 func (inspect) EventName() string { return "cluster.Inspect" }
 
-func newMember(cfg Config, id types.NodeID, genesis types.Configuration, port *mir.InprocPort) (*member, error) {
-	m := &member{
-		id: id, cfg: cfg, port: port,
-		crypto: crypto.NewCounting(cfg.NewCrypto(id)),
-		done:   make(chan struct{}),
-		asked:  map[types.TxID][]chan error{},
-	}
+func newMember(cfg Config, id types.NodeID, wiring wiring) (*member, error) {
+	m := &member{id: id, cfg: cfg, done: make(chan struct{}), asked: map[types.TxID][]chan error{}}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	var err error
+	if err := m.wire(wiring); err != nil {
+		m.cancel()
+		return nil, errors.Join(fmt.Errorf("replica %d: %w", id, err), m.close(false))
+	}
+	return m, nil
+}
+
+func (m *member) wire(wiring wiring) error {
+	identity, err := wiring.crypto(m.id)
+	if err != nil {
+		return err
+	}
+	m.crypto = crypto.NewCounting(identity)
+	records, err := m.openStore()
+	if err != nil {
+		return err
+	}
 	m.replica, err = replica.New(replica.Config{
-		Node: id, Genesis: genesis, Crypto: m.crypto, App: cfg.NewApp(id), Params: *cfg.Params,
-		Results: mir.ModuleFunc(m.onEvent),
+		Node: m.id, Genesis: wiring.genesis(), Crypto: m.crypto, App: m.cfg.NewApp(m.id), Params: *m.cfg.Params,
+		Durable: m.store != nil, Records: records, Results: mir.ModuleFunc(m.onEvent),
+	})
+	if err != nil {
+		return err
+	}
+	m.delivered = m.replica.Stats().Delivery.Txs
+	ids := m.replica.IDs
+	if m.link, err = wiring.link(m.id, ids.Net); err != nil {
+		return err
+	}
+	// The timer starts first, with Boot, which must come before all other
+	// input. The store stops after what writes to it.
+	modules := []mir.Registration{{ID: ids.Timer, Module: booting{mir.NewRealTimer(ids.Timer), m.replica}}}
+	if m.store != nil {
+		modules = append(modules, mir.Registration{ID: ids.Store, Module: m.store.Module()})
+	}
+	modules = append(modules, mir.Registration{ID: ids.Net, Module: m.link})
+	nodeCfg := mir.NodeConfig{ID: m.id, Names: m.replica.Names, Modules: append(modules, m.replica.Modules...)}
+	if m.cfg.Interceptor != nil {
+		nodeCfg.Interceptor = m.cfg.Interceptor(m.id)
+	}
+	m.node, err = mir.NewNode(nodeCfg)
+	return err
+}
+
+// booting is the first active module of a node: before it starts, it puts Boot
+// into the input.
+type booting struct {
+	*mir.RealTimer
+	replica *replica.Replica
+}
+
+// Start implements mir.Active.
+func (b booting) Start(in mir.Injector) error {
+	if err := in.Inject(b.replica.Boot()...); err != nil {
+		return err
+	}
+	return b.RealTimer.Start(in)
+}
+
+// storeSystem is the system's name in the stores of a cluster.
+const storeSystem = "cluster"
+
+func (m *member) openStore() ([]types.Record, error) {
+	if m.cfg.Dir == "" {
+		return nil, nil
+	}
+	var err error
+	m.store, err = store.Open(store.Options{
+		Dir:      filepath.Join(m.cfg.Dir, fmt.Sprintf("node%d", m.id)),
+		Identity: store.Identity{System: storeSystem, Replica: m.id},
 	})
 	if err != nil {
 		return nil, err
 	}
-	ids := m.replica.IDs
-	nodeCfg := mir.NodeConfig{
-		ID: id, Names: m.replica.Names,
-		Modules: append([]mir.Registration{
-			{ID: ids.Timer, Module: mir.NewRealTimer(ids.Timer)},
-			{ID: ids.Net, Module: port},
-		}, m.replica.Modules...),
-	}
-	if cfg.Interceptor != nil {
-		nodeCfg.Interceptor = cfg.Interceptor(id)
-	}
-	m.node, err = mir.NewNode(nodeCfg)
-	return m, err
+	return m.store.Records()
 }
 
 // run is the replica's goroutine.
 func (m *member) run() {
-	// The input takes it, or the context has ended: then Run ends at once too.
-	_ = m.inject(m.ctx, m.replica.Boot()...)
 	m.err = m.node.Run(m.ctx)
 	close(m.done)
 }
 
+// close frees what the replica holds, once, after it has ended.
+func (m *member) close(started bool) error {
+	if started {
+		<-m.done
+	}
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	var errs []error
+	if m.link != nil {
+		errs = append(errs, m.link.Close())
+	}
+	if m.store != nil {
+		errs = append(errs, m.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
 // failure is why the replica ended by itself.
 func (m *member) failure() error {
+	select {
+	case <-m.done:
+	default:
+		return nil // It never ran.
+	}
 	if m.err != nil {
 		return fmt.Errorf("replica %d: %w", m.id, m.err)
 	}
@@ -104,6 +179,8 @@ func (m *member) onEvent(ev mir.Event, _ *mir.Out) {
 		m.mu.Lock()
 		m.stable = e.Epoch + 1
 		m.mu.Unlock()
+	case types.Restored:
+		m.onRestored()
 	case inspect:
 		e.do()
 	}
@@ -116,6 +193,18 @@ func (m *member) onDelivered(e types.Delivered) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.delivered++
+	m.reachGoals()
+}
+
+// onRestored: the state leapt over deliveries.
+func (m *member) onRestored() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.delivered = m.replica.Stats().Delivery.Txs
+	m.reachGoals()
+}
+
+func (m *member) reachGoals() {
 	waiting := m.goals[:0]
 	for _, g := range m.goals {
 		if m.delivered >= g.delivered {
@@ -210,7 +299,7 @@ func (m *member) counters() Counters {
 	m.mu.Unlock()
 	return Counters{
 		Delivered: delivered, Stable: stable,
-		Net: m.port.Counters(), Crypto: m.crypto.Counts(), Modules: m.node.Counters(),
+		Net: m.link.Counters(), Crypto: m.crypto.Counts(), Modules: m.node.Counters(),
 	}
 }
 

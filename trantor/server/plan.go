@@ -160,7 +160,7 @@ func (p Plan) checkParams() error {
 // ports are three for each replica.
 func (p Plan) ports(apart bool) ([]int, error) {
 	if p.BasePort == 0 {
-		return freePorts(3 * p.Replicas)
+		return FreePorts(3 * p.Replicas)
 	}
 	ports := make([]int, 3*p.Replicas)
 	for i := range ports {
@@ -180,8 +180,8 @@ const (
 	portTries          = 1000
 )
 
-// freePorts finds ports of the loopback interface that nobody listens at.
-func freePorts(n int) (ports []int, err error) {
+// FreePorts finds ports of the loopback interface that nobody listens at.
+func FreePorts(n int) (ports []int, err error) {
 	for range portTries + n {
 		if len(ports) == n {
 			break

@@ -87,7 +87,7 @@ func (s *Server) openReplica() error {
 	if err := s.openCrypto(key); err != nil {
 		return err
 	}
-	if s.store, err = openDurable(s.cfg.Data); err != nil {
+	if s.store, err = openDurable(s.cfg, s.opts.Logf); err != nil {
 		return err
 	}
 	s.results = &results{server: s}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/mir/eventlog"
+	"github.com/perfgate/perfgate/trantor/server"
+	"github.com/perfgate/perfgate/trantor/types"
+)
+
+// untilSignal is a context that ends with the first interrupt or request to
+// terminate. The second one then ends the process at once, since nobody handles
+// it any more.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// node runs one replica.
+func node(args []string, stdout, stderr io.Writer) error {
+	flags := newFlags("node", "", stdout)
+	config := flags.String("config", "", "the replica's configuration `file` (required)")
+	if _, err := parse(flags, args, 0); err != nil {
+		return err
+	}
+	if *config == "" {
+		return errors.New("node: no --config FILE given; trantor init writes one")
+	}
+	cfg, err := server.Load(*config)
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	s, err := server.New(cfg, serverOptions(stderr))
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	return s.Run(ctx)
+}
+
+// serverOptions are those of a replica whose log is stderr.
+func serverOptions(stderr io.Writer) server.Options {
+	return server.Options{
+		Logf:   log.New(stderr, "trantor: ", log.LstdFlags|log.Lmicroseconds|log.LUTC).Printf,
+		Record: record,
+	}
+}
+
+// record opens the recording of a replica. A file that is there is overwritten:
+// a recording is one run.
+func record(path string, node types.NodeID, names *mir.Names) (mir.Interceptor, io.Closer, error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	began, out := time.Now(), bufio.NewWriterSize(file, 1<<20)
+	recorder, err := eventlog.NewRecorder(eventlog.Config{
+		Out: out, Header: eventlog.NewHeader(names), Codec: newTraceCodec(), Clock: func() time.Duration { return time.Since(began) },
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	return recorder.Node(node), &recording{recorder: recorder, out: out, file: file}, nil
+}
+
+// recording is a recorder with its file.
+type recording struct {
+	recorder *eventlog.Recorder
+	out      *bufio.Writer
+	file     *os.File
+}
+
+// Close implements io.Closer.
+func (r *recording) Close() error {
+	return errors.Join(r.recorder.Close(), r.out.Flush(), r.file.Close())
+}
