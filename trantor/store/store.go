@@ -172,8 +172,9 @@ func (s *Store) openPebble() error {
 		DisableTableStats: true,
 		Logger:            logger{s},
 		EventListener: &pebble.EventListener{
-			BackgroundError: s.fail,
-			FlushEnd:        func(info pebble.FlushInfo) { s.flushed.Store(true) },
+			BackgroundError: s.park, // Pebble would try again and again.
+			DataCorruption:  func(info pebble.DataCorruptionInfo) { s.park(fmt.Errorf("%w: %v", ErrCorrupt, info)) },
+			FlushEnd:        func(pebble.FlushInfo) { s.flushed.Store(true) },
 		},
 	}
 	db, err := pebble.Open(s.opts.Dir, opts)
@@ -355,6 +356,14 @@ func (s *Store) fail(err error) {
 	s.report(err)
 }
 
+// park ends the store and stops one of Pebble's goroutines, which may hold any
+// lock, where it is: it must not go on, and ending the process is not a library's
+// business.
+func (s *Store) park(err error) {
+	s.fail(err)
+	select {}
+}
+
 func (s *Store) hasFailed() bool {
 	select {
 	case <-s.failed:
@@ -379,9 +388,5 @@ func (logger) Infof(string, ...any) {}
 // Errorf implements pebble.Logger.
 func (l logger) Errorf(format string, args ...any) { l.s.report(fmt.Errorf(format, args...)) }
 
-// Fatalf implements pebble.Logger. It must not return, and ending the process is
-// not a library's business: the goroutine, which may hold any lock, waits here.
-func (l logger) Fatalf(format string, args ...any) {
-	l.s.fail(fmt.Errorf(format, args...))
-	select {}
-}
+// Fatalf implements pebble.Logger. It must not return.
+func (l logger) Fatalf(format string, args ...any) { l.s.park(fmt.Errorf(format, args...)) }

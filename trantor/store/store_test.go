@@ -17,7 +17,7 @@ import (
 )
 
 func TestRecordsAreWhatTheGroupsLeft(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	w := newWorkload(1, 60, 3000) // More than the memory table holds.
 	s := mustOpen(t, vfs.NewMem())
 	fs := s.fs

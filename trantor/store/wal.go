@@ -173,6 +173,10 @@ func findGroup(log []byte, end int, number uint32, mark secret) (at int, found b
 func beginsGroup(log []byte, mark int, number uint32) (at int, ok bool) {
 	for _, want := range []int{chunkHeaderOld, chunkHeaderSynced} {
 		at := mark - batchHeaderBytes - want
+		if kind, _, ok := chunkHeader(log, at, number); at/logBlockBytes < mark/logBlockBytes ||
+			ok && kind > chunkFirst && at%logBlockBytes == 0 {
+			at -= want // The border of the blocks, and a chunk's header, is between.
+		}
 		if kind, header, ok := chunkHeader(log, at, number); ok && header == want && kind <= chunkFirst {
 			return at, true
 		}
