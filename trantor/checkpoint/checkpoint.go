@@ -83,7 +83,7 @@ type Checkpoint struct {
 	held      *held       // Nil before the first.
 	proofs    []*proof    // Of changes of the configuration, ascending.
 	restarted bool        // There were records of an earlier run.
-	member    bool        // This replica was a member of some epoch that is known here.
+	member    bool        // This replica was a member of an epoch that is stable here, or next to be.
 
 	// What peers did since the last tick; it bounds what they get.
 	ticking  bool
@@ -139,7 +139,6 @@ func New(cfg Config) *Checkpoint {
 		cfg: cfg, schedule: schedule, last: map[types.NodeID]types.Epoch{},
 		answered: map[types.NodeID]bool{}, refused: map[types.NodeID]bool{}, asked: map[types.NodeID]bool{},
 	}
-	c.member = schedule.Last().Members.Has(cfg.Node)
 	return c
 }
 
@@ -194,7 +193,6 @@ func (c *Checkpoint) learn(configs []types.EpochConfig) {
 	}
 	for _, config := range configs {
 		c.schedule.Add(config)
-		c.member = c.member || config.Members.Has(c.cfg.Node)
 	}
 	// A replica may verify what is behind its own execution, but not by much.
 	if keep := types.Epoch(4 * c.cfg.ConfigDelay); c.schedule.Last().Epoch > keep {
@@ -272,6 +270,9 @@ func (c *Checkpoint) onVote(from types.NodeID, m Vote, out *mir.Out) {
 	switch {
 	case !known || m.Epoch-c.next >= types.Epoch(c.cfg.EpochsAheadMax):
 		c.stats.TooFar++
+		if !c.asked[from] { // It lies, or this replica is behind.
+			c.ask([]types.NodeID{from}, out)
+		}
 		return
 	case !members.Has(from):
 		c.stats.Stranger++

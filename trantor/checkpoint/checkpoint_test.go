@@ -229,12 +229,25 @@ func TestBadVotesAreDroppedAndCounted(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, 4)
+			b.c.asked[0] = tc.want.TooFar > 0
 			b.receive(tc.from, tc.msg(b))
 			b.want()
 			if got := b.c.Stats(); got != tc.want {
 				t.Errorf("stats %+v, want %+v", got, tc.want)
 			}
 		})
+	}
+}
+
+// Who votes far ahead lies, or this replica has not heard of many checkpoints.
+func TestVotesThatAreFarAheadMakeAReplicaAsk(t *testing.T) {
+	b := newBench(t, 4)
+	for range 3 {
+		b.receive(0, b.vote(0, 100, "a"))
+	}
+	b.receive(1, b.vote(1, 100, "a"))
+	if got := b.c.Stats(); got.Asked != 2 || got.TooFar != 4 {
+		t.Errorf("stats %+v, want one question to each", got)
 	}
 }
 

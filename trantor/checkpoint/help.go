@@ -55,10 +55,13 @@ func (c *Checkpoint) onBoot(out *mir.Out) {
 	}
 }
 
-// outside tells whether this replica waits to become a member. One that was a
-// member and is none any more has left.
+// outside tells whether this replica waits to become a member of the epoch whose
+// checkpoint comes next. One that was a member before and is none any more has
+// left.
 func (c *Checkpoint) outside() bool {
-	return !c.member && !c.schedule.Last().Members.Has(c.cfg.Node)
+	members, known := c.members(c.next)
+	c.member = c.member || known && members.Has(c.cfg.Node)
+	return !c.member
 }
 
 // peers are the other members, as far as this replica knows.
