@@ -18,11 +18,14 @@ const (
 const usage = `usage: trantor COMMAND
 
   init --dir FOLDER      write the keys and configurations of a new system
-  keygen --out FILE      make the key of a replica that is to join
+  keygen --out FILE      make a key
   node --config FILE     run one replica
   cluster                run n replicas on this machine
   status --config FILE   show what a replica says of itself
   load --members FILE    load a system and check its answers
+  join --from FILE       write the key and configuration of one more replica
+  reconfigure --config FILE
+                         vote for a change of the members
 
   trace record -o FILE   record a small simulated cluster
   trace list FILE        show a recording, one event a line
@@ -80,6 +83,10 @@ func dispatch(args []string, stdout, stderr io.Writer) error {
 		return status(args[1:], stdout)
 	case "load":
 		return load(args[1:], stdout)
+	case "join":
+		return join(args[1:], stdout)
+	case "reconfigure":
+		return reconfigure(args[1:], stdout)
 	case "trace":
 		return trace(args[1:], stdout, stderr)
 	case "help", "-h", "-help", "--help":

@@ -30,7 +30,9 @@ func TestMain(m *testing.M) {
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "waitfile": waitFile},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": exits, "waitfile": waitFile, "joinline": joinLine,
+		},
 	})
 }
 
@@ -68,6 +70,19 @@ func waitFile(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%v", err)
 		}
 	}
+}
+
+// joinLine runs reconfigure with the flags that join showed: joinline FILE
+// COMMAND ARG...
+func joinLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: joinline FILE COMMAND ARG...")
+	}
+	_, flags, ok := strings.Cut(ts.ReadFile(args[0]), "--config FILE ")
+	if !ok {
+		ts.Fatalf("%s shows no command", args[0])
+	}
+	ts.Check(ts.Exec("trantor", append(args[1:], strings.Fields(flags)...)...))
 }
 
 // A replica that is wired anew and given the recorded inputs of any of the

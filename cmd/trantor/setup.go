@@ -69,7 +69,7 @@ func initSystem(args []string, stdout io.Writer) error {
 	return err
 }
 
-// keygen makes a key for a replica that is to join.
+// keygen makes a key.
 func keygen(args []string, stdout io.Writer) error {
 	flags := newFlags("keygen", "", stdout)
 	out := flags.String("out", "", "the `file` to write the private key to (required)")

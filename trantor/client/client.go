@@ -64,6 +64,9 @@ const (
 var (
 	// ErrClosed is what a closed client answers.
 	ErrClosed = errors.New("client: closed")
+	// ErrTaken is the mempool.ErrDelivered of another payload: somebody else
+	// numbers transactions of this client too.
+	ErrTaken = fmt.Errorf("%w, with another payload", mempool.ErrDelivered)
 	// ErrInFlight: a transaction of that identity has no answer yet.
 	ErrInFlight = errors.New("client: already in flight")
 )

@@ -51,7 +51,7 @@ func (c *Client) onDelivered(r *request, by *ask) func() {
 	for i, a := range r.asks {
 		switch {
 		case !a.told || a.answer.Code != wire.Delivered:
-		case a.answer.Seq == by.answer.Seq && bytes.Equal(a.answer.Result, by.answer.Result):
+		case a.answer.Seq == by.answer.Seq && a.answer.Tag == by.answer.Tag && bytes.Equal(a.answer.Result, by.answer.Result):
 			weight += c.links[i].member.Weight
 		default:
 			others++
@@ -62,6 +62,9 @@ func (c *Client) onDelivered(r *request, by *ask) func() {
 	}
 	c.stats.Conflicts += others
 	c.drop(r)
+	if by.answer.Tag != wire.TagOf(r.tx.Payload) {
+		return func() { r.done(Result{}, ErrTaken) }
+	}
 	result := Result{Seq: by.answer.Seq, Data: by.answer.Result}
 	return func() { r.done(result, nil) }
 }

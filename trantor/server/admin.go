@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
@@ -135,10 +136,11 @@ type Status struct {
 	AppHash string `json:"appHash,omitempty"`
 }
 
-// StatusMember is a member as Status shows it.
+// StatusMember is a member as Status shows it. One of weight 0 has left.
 type StatusMember struct {
 	Node   types.NodeID `json:"node"`
 	Weight uint64       `json:"weight"`
+	Key    string       `json:"key"`
 	Addr   string       `json:"addr"`
 }
 
@@ -180,9 +182,7 @@ func (s *Server) Status(ctx context.Context, hash bool) (Status, error) {
 	}
 	status = <-answer
 	for _, m := range s.members().Members {
-		if m.Weight > 0 {
-			status.Members = append(status.Members, StatusMember{Node: m.Node, Weight: m.Weight, Addr: m.Addr})
-		}
+		status.Members = append(status.Members, StatusMember{Node: m.Node, Weight: m.Weight, Key: crypto.PublicKeyText(m.Key), Addr: m.Addr})
 	}
 	return status, nil
 }

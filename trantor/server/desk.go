@@ -221,7 +221,7 @@ func (d *desk) onResult(e types.SubmitResult) {
 
 // onDelivered tells whoever waits.
 func (d *desk) onDelivered(e types.Delivered) {
-	answer := wire.Answer{ID: e.Tx.TxID, Code: wire.Delivered, Seq: e.Seq, Result: e.Result}
+	answer := wire.Answer{ID: e.Tx.TxID, Code: wire.Delivered, Seq: e.Seq, Tag: wire.TagOf(e.Tx.Payload), Result: e.Result}
 	if len(e.Result) > wire.ResultBytesMax {
 		// It cannot be carried to a client.
 		answer = wire.Answer{ID: e.Tx.TxID, Code: wire.Forgotten}

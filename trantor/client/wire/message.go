@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ const (
 
 const (
 	watchBytes     = 8 + 8
-	answerBytesMin = 8 + 8 + 1 + 8 + 4
+	answerBytesMin = 8 + 8 + 1 + 8 + 16 + 4
 )
 
 // ErrMessage is what every decoding error wraps.
@@ -100,7 +101,17 @@ type Answer struct {
 	ID     types.TxID
 	Code   Code
 	Seq    types.SeqNr // Delivered: the position in the log.
+	Tag    Tag         // Delivered: that of the payload, which another client may have chosen.
 	Result []byte      // Delivered: what the application answered.
+}
+
+// Tag tells payloads apart: the first half of the SHA-256 digest.
+type Tag [16]byte
+
+// TagOf is the tag of a payload.
+func TagOf(payload []byte) Tag {
+	digest := sha256.Sum256(payload)
+	return Tag(digest[:16])
 }
 
 // Bytes is what the answer adds to a message.
@@ -112,6 +123,7 @@ func AppendAnswers(dst []byte, answers []Answer) []byte {
 	for _, a := range answers {
 		dst = append(appendID(dst, a.ID), byte(a.Code))
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(a.Seq))
+		dst = append(dst, a.Tag[:]...)
 		dst = types.AppendBytes(dst, a.Result)
 	}
 	return dst
@@ -125,7 +137,11 @@ func DecodeAnswers(b []byte) ([]Answer, error) {
 	r := types.NewReader(b[1:])
 	answers := make([]Answer, r.Count(AnswersMax, answerBytesMin))
 	for i := range answers {
-		a := Answer{ID: readID(r), Code: Code(r.U8()), Seq: types.SeqNr(r.U64()), Result: r.Bytes(ResultBytesMax)}
+		a := Answer{ID: readID(r), Code: Code(r.U8()), Seq: types.SeqNr(r.U64())}
+		for i := range a.Tag {
+			a.Tag[i] = r.U8()
+		}
+		a.Result = r.Bytes(ResultBytesMax)
 		if r.Err() == nil && !a.canonical() {
 			r.Fail(fmt.Errorf("answer %d has code %d, position %d and %d bytes", i, a.Code, a.Seq, len(a.Result)))
 		}
@@ -142,7 +158,7 @@ func DecodeAnswers(b []byte) ([]Answer, error) {
 
 // canonical: the code is known, and only a delivery has a position and a result.
 func (a Answer) canonical() bool {
-	return a.Code < codes && (a.Code == Delivered || a.Seq == 0 && len(a.Result) == 0)
+	return a.Code < codes && (a.Code == Delivered || a.Seq == 0 && a.Tag == Tag{} && len(a.Result) == 0)
 }
 
 func appendID(dst []byte, id types.TxID) []byte {
