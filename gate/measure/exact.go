@@ -63,6 +63,7 @@ func (s *session) exactAll(ctx context.Context) error {
 			continue
 		}
 		s.report(Progress{Phase: "exact", Detail: p.key.Name, Done: i, Planned: len(s.plans)})
+		before := s.CPU
 		if err := s.replan(ctx, p); err != nil {
 			return err
 		}
@@ -73,6 +74,7 @@ func (s *session) exactAll(ctx context.Context) error {
 		if err := s.exactOne(ctx, p); err != nil {
 			return err
 		}
+		p.cost.Exact = s.CPU - before
 	}
 	return nil
 }

@@ -70,6 +70,12 @@ type Config struct {
 	Inputs []string
 	// Measure identical binaries too: a real A/A.
 	MeasureIdentical bool
+	// CoRunOnly leaves the wall channel out, and every benchmark that is measured
+	// by nothing else.
+	CoRunOnly bool
+	// ExtraEvery makes the head side slower by one operation in so many, a slowdown
+	// whose size is known; 0 measures what there is. It is for calibration.
+	ExtraEvery int
 	// Cores are the CPUs to use; numbers below 0 cannot be pinned to.
 	Cores  []int
 	CanPin bool
@@ -98,6 +104,23 @@ type Result struct {
 	Warnings   []string
 	OutOfTime  bool
 	CPU        time.Duration
+	// Costs say what of CPU went to each benchmark, in the order of planning.
+	Costs []Cost
+}
+
+// Cost is the CPU time of one benchmark's processes. Canaries and relinked
+// layouts are not in it.
+type Cost struct {
+	Key                      recording.Key // at GOMAXPROCS 1
+	Plan, Exact, CoRun, Wall time.Duration
+}
+
+func (c *Cost) add(channel recording.Channel, cpu time.Duration) {
+	if channel == recording.Wall {
+		c.Wall += cpu
+	} else {
+		c.CoRun += cpu
+	}
 }
 
 // ErrNoBenchmarks: the patterns match nothing.
@@ -142,6 +165,10 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 		if err := step(ctx); err != nil {
 			return Result{}, err
 		}
+	}
+	for _, p := range s.plans {
+		p.cost.Key = p.key
+		s.Costs = append(s.Costs, p.cost)
 	}
 	return s.Result, nil
 }

@@ -29,9 +29,9 @@ var overlayEdits = []edit{
 	{anchor: "\t\tb.duration += highPrecisionTimeSince(b.start)\n", count: 1, insert: "\t\tperfgateStop()\n"},
 	{anchor: "\tb.duration = 0\n", count: 1, insert: "\tperfgateReset()\n"},
 	{anchor: "\tb.result = BenchmarkResult{b.N, b.duration, b.bytes, b.netAllocs, b.netBytes, b.extra}\n",
-		count: 1, insert: "\tperfgateReport(b)\n", before: true},
-	{anchor: "\t\t\t// Fixed iteration count.\n", count: 1, insert: "\t\t\tperfgateMeet()\n"},
-	{anchor: "\t\t\tif b.benchTime.n > 1 {\n", count: 1, insert: "\t\t\t\tperfgateMeet()\n"},
+		count: 1, insert: "\tperfgateAccount(b)\n\tperfgateReport(b)\n", before: true},
+	{anchor: "\t\t\t// Fixed iteration count.\n", count: 1, insert: "\t\t\tb.benchTime.n = perfgateMore(b.benchTime.n)\n\t\t\tperfgateMeet()\n"},
+	{anchor: "\t\t\tif b.benchTime.n > 1 {\n", count: 1, insert: "\t\t\t\tb.benchTime.n = perfgateMore(b.benchTime.n)\n\t\t\t\tperfgateMeet()\n"},
 	{anchor: "func (b *B) RunParallel(body func(*PB)) {\n", count: 1, insert: "\tperfgateParallel()\n"},
 	// Print every digit: the four that package testing prints would hide a
 	// small change of an exact metric.
@@ -45,7 +45,8 @@ var overlayEdits = []edit{
 //
 // With it an unmodified benchmark also reports cpu-ns/run, mallocs/run and
 // malloc-bytes/run, prints metrics to the last digit, and can be made to wait
-// for its partner just before its timed part.
+// for its partner just before its timed part. With PERFGATE_EXTRA it does more
+// operations than it reports: a slowdown of exactly known size (calibration).
 func WriteOverlay(goroot, dir string) (string, error) {
 	testingDir := filepath.Join(goroot, "src", "testing")
 	src, err := os.ReadFile(filepath.Join(testingDir, "benchmark.go"))

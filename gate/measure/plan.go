@@ -57,6 +57,7 @@ type plan struct {
 	lengthened         bool                      // the length of its runs is settled
 	confirmed          []recording.Channel       // its slowdown was tried on relinked layouts
 	canaryPairs        int                       // taken of base against itself
+	cost               Cost                      // CPU time spent on it
 }
 
 // planAll runs every benchmark function once on base, in a process of its own,
@@ -81,11 +82,18 @@ func (s *session) planAll(ctx context.Context) error {
 			continue
 		}
 		s.report(Progress{Phase: "planning", Detail: f.name, Done: i, Planned: len(functions)})
+		before, known := s.CPU, len(s.plans)
 		if err := s.planFunction(ctx, f.path, f.name); err != nil {
 			return err
 		}
+		for _, p := range s.plans[known:] {
+			p.cost.Plan = (s.CPU - before) / time.Duration(len(s.plans)-known)
+		}
 	}
 	s.missingFromManifest()
+	if s.CoRunOnly {
+		s.plans = slices.DeleteFunc(s.plans, func(p *plan) bool { return !p.coRun })
+	}
 	if len(s.plans) == 0 && len(s.Benchmarks) == 0 && len(s.Outcomes) == 0 {
 		return fmt.Errorf("%w: no benchmark matches --bench %q in packages %s", ErrNoBenchmarks, s.Bench, strings.Join(s.Packages, " "))
 	}
@@ -325,6 +333,7 @@ func (s *session) newPlan(path string, r recording.Result) *plan {
 		p.wallOp = p.cpuOp
 	}
 	p.choose(len(s.Cores))
+	p.wall = p.wall && !s.CoRunOnly
 	p.n = iterations(coRunSlice, p.cpuOp, p.minN)
 	p.wallN = iterations(wallRun, p.wallOp, p.minN)
 	return p
@@ -406,6 +415,9 @@ func (s *session) complete(r role, path string, j job) job {
 	j.binary, j.dir, j.tmp = p.binary, p.dir, s.tmp
 	if r.binary != "" {
 		j.binary = r.binary
+	}
+	if cmp.Or(r.of, r.side) == recording.Head {
+		j.extra = s.ExtraEvery
 	}
 	return j
 }

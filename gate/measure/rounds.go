@@ -247,7 +247,9 @@ func (s *session) draw(base, head role) []role {
 
 // judgedPair takes a pair and hands it to the stopper.
 func (s *session) judgedPair(ctx context.Context, channel recording.Channel, p *plan, number int) error {
+	before := s.CPU
 	samples, ok, err := s.takePair(ctx, channel, p, s.draw(role{side: recording.Base}, role{side: recording.Head}))
+	p.cost.add(channel, s.CPU-before)
 	if err != nil || !ok {
 		return err
 	}
