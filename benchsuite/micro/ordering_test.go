@@ -169,7 +169,8 @@ func benchmarkEpoch(b *testing.B, n int) {
 			ended++
 		}
 	})
-	cert, epoch := sampleProposal(1).Certs[0], types.Epoch(0)
+	cert, epoch, members := sampleProposal(1).Certs[0], types.Epoch(0), quorum.Equal(n)
+	cert.Sigs = sampleSigs((n-1)/3 + 1)
 	one := func() {
 		for range slotsPerSegment {
 			for i := range n {
@@ -179,6 +180,7 @@ func benchmarkEpoch(b *testing.B, n int) {
 		}
 		g.run()
 		for i := range n {
+			g.input(i, mir.Event{To: self, Body: types.EpochConfig{Epoch: epoch + configDelay, Members: members}})
 			g.input(i, mir.Event{To: self, Body: types.StableCheckpoint{Epoch: epoch}})
 		}
 		epoch++
@@ -210,10 +212,16 @@ func logsOf(n int) ([]mir.Module, []pbft.Stats) {
 			Timeout: time.Second, ResendAfter: time.Second, Stats: &stats[i],
 		}
 		nodes[i] = iss.New(iss.Config{
-			Node: types.NodeID(i), Members: members, Self: self, Net: netModule, Delivery: deliveryModule,
-			NewInstance: func(segment types.Segment, sub mir.SubID) iss.Instance { return pbft.New(cfg, segment, sub) },
-			EpochLength: slotsPerSegment * n, MaxCertsPerSlot: 1, OwnInFlightMax: slotsPerSegment,
-			EpochsAheadMax: 2, BufferedMax: 1 << 16,
+			Node: types.NodeID(i), Members: members, ConfigDelay: configDelay,
+			Self: self, Net: netModule, Timer: timerModule, Store: storeModule,
+			Mempool: mempoolModule, Availability: availabilityModule, Delivery: deliveryModule,
+			NewInstance: func(segment types.Segment, _ quorum.Membership, _ int, sub mir.SubID) iss.Instance {
+				return pbft.New(cfg, segment, sub)
+			},
+			CheckRecord: pbft.CheckRecord,
+			VerifyCert:  func(quorum.Membership, types.Certificate) error { return nil },
+			Policy:      iss.Blacklist, EpochLength: slotsPerSegment * n, MaxCertsPerSlot: 1, OwnInFlightMax: slotsPerSegment,
+			EpochsAheadMax: 2, HeartbeatAfter: time.Second, BufferedMax: 1 << 16, BufferedBytesMax: 1 << 30,
 		})
 	}
 	return nodes, stats

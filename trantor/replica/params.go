@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/perfgate/perfgate/trantor/ordering/iss"
 	"github.com/perfgate/perfgate/trantor/ordering/pbft"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
 // Params are the settings that all replicas of a system share. ClientWindow,
-// ClientsMax, BatchWindow and EpochLength decide what is delivered, so replicas
+// ClientsMax, BatchWindow, EpochLength and LeaderPolicy decide what is delivered, so replicas
 // that differ in them would diverge; the others only should agree.
 type Params struct {
 	// Batches.
@@ -24,6 +25,11 @@ type Params struct {
 	ClientWindow    int // numbers a client may be ahead of its lowest undelivered one
 	ClientsMax      int // clients ever heard of
 
+	// Buckets.
+	Buckets           int // of clients, shared out among the leaders of an epoch; all replicas have the same
+	BucketGrace       int // epochs for which a batch may still be certified after its own
+	ForwardedBytesMax int // of PendingBytesMax, what one peer forwarded
+
 	// Availability.
 	BatchWindow int           // batches of one replica that are not ordered
 	KeepEpochs  int           // epochs for which batches, instances and snapshots outlive their checkpoint
@@ -34,7 +40,11 @@ type Params struct {
 	EpochsAheadMax  int           // epochs that may begin above the last stable checkpoint
 	CertsPerSlotMax int           // certificates in one proposal
 	OwnInFlightMax  int           // proposals of one replica that are undecided
+	LeaderPolicy    iss.Policy    // who leads an epoch, by what the log says
+	HeartbeatAfter  time.Duration // time from one status to the next: all that an idle replica sends
 	EarlyMessageMax int           // messages of one peer kept for epochs that have not begun here
+	EarlyBytesMax   int           // and their bytes
+	HandedMax       int           // certificates of one peer that does not lead, queued at a leader
 	ViewTimeout     time.Duration // a leader that is silent for this long is deposed
 	ResendAfter     time.Duration // then votes that decided nothing yet are sent again
 
@@ -57,11 +67,15 @@ func (p Params) ConfigDelay() int { return p.EpochsAheadMax + 2 }
 // DefaultParams suit n replicas in one data centre.
 //
 // EarlyMessageMax: a peer that is EpochsAheadMax epochs ahead has sent at most
-// three messages for each of their slots (proposal, prepare, commit).
+// three messages for each of their slots (proposal, prepare, commit); with
+// EarlyBytesMax a faulty one takes 8 MiB at most. HandedMax: the BatchWindow of
+// one creator, of about 350 bytes each at n = 4.
 //
-// Memory that faulty peers can make a replica hold: BatchWindow batches of
-// BatchBytesMax each, 256 * 512 KiB = 128 MiB, for each of them. Clients:
-// PendingBytesMax, and a window of 4096 bits (512 bytes) twice for each of
+// Memory that faulty peers can make a replica hold: PendingBytesMax of
+// batches that are not ordered, 64 MiB, for each of them; a correct replica has no
+// more. Clients:
+// PendingBytesMax, of which the share of each peer leaves half to this replica's
+// own clients, among up to 64 replicas, and a window of 4096 bits (512 bytes) twice for each of
 // ClientsMax, 64 MiB. Delivered batches: those of KeepEpochs epochs and of the
 // at most EpochsAheadMax that have no stable checkpoint; an epoch, at 32 slots of
 // a replica and 256 KiB in a slot, has 8 MiB for each replica. A faulty one can
@@ -73,8 +87,11 @@ func DefaultParams(n int) Params {
 	return Params{
 		BatchTxsMax: 1024, BatchBytesMax: 512 << 10, BatchTimeout: 5 * time.Millisecond, CloseWhenIdle: true,
 		PayloadBytesMax: 64 << 10, PendingBytesMax: 64 << 20, ClientWindow: 4096, ClientsMax: 1 << 16,
+		Buckets: 16 * n, BucketGrace: 2, ForwardedBytesMax: max(64<<20/(2*n), 512<<10),
 		BatchWindow: 256, KeepEpochs: 1, RetryAfter: time.Second,
-		EpochLength: 32 * n, EpochsAheadMax: 4, CertsPerSlotMax: 64, OwnInFlightMax: 16, EarlyMessageMax: 4 * 3 * 32 * n,
+		EpochLength: 32 * n, EpochsAheadMax: 4, CertsPerSlotMax: 64, OwnInFlightMax: 16,
+		LeaderPolicy: iss.Blacklist, HeartbeatAfter: time.Second,
+		EarlyMessageMax: 4 * 3 * 32 * n, EarlyBytesMax: 8 << 20, HandedMax: 256,
 		ViewTimeout: 2 * time.Second, ResendAfter: time.Second,
 		SlotsFetchingMax: 64, SlotsQueuedMax: 8 * 64 * n, CatchUpAfter: 2 * time.Second, ChunksInFlightMax: 16, ServeChunksMax: 64,
 	}

@@ -207,10 +207,16 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 			KeepEpochs: p.KeepEpochs, RetryAfter: p.RetryAfter,
 		},
 		ordering: iss.Config{
-			Node: cfg.Node, Members: members, Self: ids.Ordering, Net: ids.Net, Delivery: ids.Delivery,
-			NewInstance: r.newInstance(cfg, members),
-			EpochLength: p.EpochLength, MaxCertsPerSlot: p.CertsPerSlotMax, OwnInFlightMax: p.OwnInFlightMax,
-			EpochsAheadMax: p.EpochsAheadMax, KeepEpochs: p.KeepEpochs, BufferedMax: p.EarlyMessageMax,
+			Node: cfg.Node, Members: members, ConfigDelay: p.ConfigDelay(),
+			Self: ids.Ordering, Net: ids.Net, Timer: ids.Timer, Store: ids.Store,
+			Mempool: ids.Mempool, Availability: ids.Availability, Delivery: ids.Delivery, Checkpoint: ids.Checkpoint,
+			NewInstance: r.newInstance(cfg), CheckRecord: pbft.CheckRecord,
+			VerifyCert: func(m quorum.Membership, c types.Certificate) error {
+				return availability.VerifyCert(m, cfg.Crypto, c)
+			},
+			Policy: p.LeaderPolicy, EpochLength: p.EpochLength, MaxCertsPerSlot: p.CertsPerSlotMax, OwnInFlightMax: p.OwnInFlightMax,
+			EpochsAheadMax: p.EpochsAheadMax, KeepEpochs: p.KeepEpochs, HeartbeatAfter: p.HeartbeatAfter,
+			BufferedMax: p.EarlyMessageMax, BufferedBytesMax: p.EarlyBytesMax, HandedMax: p.HandedMax,
 		},
 		delivery: delivery.Config{
 			Self: ids.Delivery, Mempool: ids.Mempool, Availability: ids.Availability, Checkpoint: ids.Checkpoint,
@@ -227,34 +233,31 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 		transfer: statetransfer.Config{
 			Node: cfg.Node, Self: ids.StateTransfer, Net: ids.Net, Timer: ids.Timer, Delivery: ids.Delivery, Checkpoint: ids.Checkpoint,
 			ConfigDelay: p.ConfigDelay(), RetryAfter: p.RetryAfter,
-			CatchUpAfter:      1000 * p.CatchUpAfter, // Until ordering can go on from a snapshot.
+			CatchUpAfter:      1000 * p.CatchUpAfter, // Until the mempool can go on from a snapshot.
 			ChunksInFlightMax: p.ChunksInFlightMax, ServeChunksMax: p.ServeChunksMax,
 		},
 	}
 }
 
 // newInstance makes PBFT the agreement of a segment. A proposal is valid if its
-// certificates are, and if there are no more of them than a correct leader puts
-// into one.
-func (r *Replica) newInstance(cfg Config, members quorum.Membership) func(types.Segment, mir.SubID) iss.Instance {
-	c := pbft.Config{
-		Node: cfg.Node, Members: members, Crypto: cfg.Crypto,
-		Log: r.IDs.Ordering, Net: r.IDs.Net, Timer: r.IDs.Timer, Store: r.IDs.Store,
-		CertsMax: cfg.Params.CertsPerSlotMax,
-		Timeout:  cfg.Params.ViewTimeout, ResendAfter: cfg.Params.ResendAfter, Stats: r.pbft,
-		Validate: func(p types.Proposal) error {
-			if len(p.Certs) > cfg.Params.CertsPerSlotMax {
-				return fmt.Errorf("%d certificates in a proposal, limit %d", len(p.Certs), cfg.Params.CertsPerSlotMax)
-			}
-			for _, cert := range p.Certs {
-				if err := availability.VerifyCert(members, cfg.Crypto, cert); err != nil {
-					return err
+// certificates are.
+func (r *Replica) newInstance(cfg Config) func(types.Segment, quorum.Membership, int, mir.SubID) iss.Instance {
+	return func(segment types.Segment, members quorum.Membership, doublings int, sub mir.SubID) iss.Instance {
+		return pbft.New(pbft.Config{
+			Node: cfg.Node, Members: members, Crypto: cfg.Crypto,
+			Log: r.IDs.Ordering, Net: r.IDs.Net, Timer: r.IDs.Timer, Store: r.IDs.Store,
+			CertsMax: cfg.Params.CertsPerSlotMax,
+			Timeout:  cfg.Params.ViewTimeout << doublings, ResendAfter: cfg.Params.ResendAfter, Stats: r.pbft,
+			Validate: func(p types.Proposal) error {
+				for _, cert := range p.Certs {
+					if err := availability.VerifyCert(members, cfg.Crypto, cert); err != nil {
+						return err
+					}
 				}
-			}
-			return nil
-		},
+				return nil
+			},
+		}, segment, sub)
 	}
-	return func(segment types.Segment, sub mir.SubID) iss.Instance { return pbft.New(c, segment, sub) }
 }
 
 // NewCodec is the wire format of all messages that replicas exchange.

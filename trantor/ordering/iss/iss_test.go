@@ -2,10 +2,12 @@ package iss
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perfgate/perfgate/internal/golden"
 	"github.com/perfgate/perfgate/mir"
@@ -17,6 +19,10 @@ const (
 	selfModule     mir.ModuleID = 1
 	netModule      mir.ModuleID = 2
 	deliveryModule mir.ModuleID = 3
+	timerModule    mir.ModuleID = 4
+	storeModule    mir.ModuleID = 5
+	mempoolModule  mir.ModuleID = 6
+	availModule    mir.ModuleID = 7
 )
 
 // bench is the log of replica 1 of four, with instances that only record.
@@ -25,11 +31,18 @@ type bench struct {
 	log   *Log
 	trace bytes.Buffer
 	lines []string // What came of the latest input.
+
+	proposed map[mir.SubID][]types.SeqNr // What instances say they had proposed before a restart.
 }
 
 type recorder struct {
 	b       *bench
 	segment types.Segment
+}
+
+func (r *recorder) Recover(records []types.Record) ([]types.SeqNr, error) {
+	r.b.printf("instance %d/%d recovers %d records", r.segment.Epoch, r.segment.Leader, len(records))
+	return r.b.proposed[SubOf(r.segment.Epoch, r.segment.Leader)], nil
 }
 
 // Apply implements mir.Module.
@@ -49,13 +62,25 @@ func (r *recorder) Apply(ev mir.Event, _ *mir.Out) {
 func newBench(t *testing.T, change func(*Config)) *bench {
 	b := &bench{t: t}
 	cfg := Config{
-		Node: 1, Members: quorum.Equal(4), Self: selfModule, Net: netModule, Delivery: deliveryModule,
-		EpochLength: 8, MaxCertsPerSlot: 2, OwnInFlightMax: 1, EpochsAheadMax: 2, BufferedMax: 3,
-		NewInstance: func(segment types.Segment, sub mir.SubID) Instance {
+		Node: 1, Members: quorum.Equal(4), ConfigDelay: 20, Self: selfModule, Net: netModule, Delivery: deliveryModule,
+		Timer: timerModule, Store: storeModule, Mempool: mempoolModule, Availability: availModule,
+		Policy: RoundRobin, EpochLength: 8, MaxCertsPerSlot: 2, OwnInFlightMax: 1, EpochsAheadMax: 2,
+		HeartbeatAfter: time.Second, BufferedMax: 3, BufferedBytesMax: 100, HandedMax: 2,
+		NewInstance: func(segment types.Segment, _ quorum.Membership, doublings int, sub mir.SubID) Instance {
 			if sub != SubOf(segment.Epoch, segment.Leader) {
 				t.Errorf("segment %d/%d has sub %d", segment.Epoch, segment.Leader, sub)
 			}
+			if doublings > 0 {
+				b.printf("timeouts of segment %d/%d doubled %d times", segment.Epoch, segment.Leader, doublings)
+			}
 			return &recorder{b: b, segment: segment}
+		},
+		CheckRecord: func(types.Record) error { return nil },
+		VerifyCert: func(_ quorum.Membership, c types.Certificate) error {
+			if c.No == 99 {
+				return errBadCert
+			}
+			return nil
 		},
 	}
 	if change != nil {
@@ -87,6 +112,18 @@ func (b *bench) apply(sub mir.SubID, body mir.Body) {
 				b.printf("ordered %d: %s", e.Seq, show(e.Proposal))
 			case types.EpochEnd:
 				b.printf("end of epoch %d", e.Epoch)
+			case types.EpochBegun:
+				if ev.To == mempoolModule {
+					b.printf("epoch %d begins, leaders %v", e.Epoch, e.Leaders)
+				}
+			case types.CertStale:
+				b.printf("certificate %d is stale", e.Cert.Batch[0])
+			case types.Persist:
+				for _, r := range e.Deletes {
+					b.printf("records of epochs %d to %d deleted", r.From[8], r.To[8]-1)
+				}
+			case mir.SetTimer:
+				b.printf("heartbeat in %v", e.After)
 			case mir.Send:
 				b.printf("send %s to %v", describe(e.Msg), e.To)
 			default:
@@ -115,11 +152,18 @@ func (b *bench) decide(p types.Proposal, seqs ...types.SeqNr) {
 // finishEpoch decides every slot of an epoch of 8 as empty.
 func (b *bench) finishEpoch(e types.Epoch) {
 	for i := range types.SeqNr(8) {
-		b.decide(types.Proposal{}, 8*types.SeqNr(e)+i)
+		b.decide(types.Proposal{Skip: true}, 8*types.SeqNr(e)+i)
 	}
 }
 
-func cert(no int) types.Certificate { return types.Certificate{Batch: types.Digest{byte(no)}} }
+// cert is a certificate of replica 1.
+func cert(no int) types.Certificate {
+	return types.Certificate{
+		Creator: 1, No: types.BatchNo(no), Batch: types.Digest{byte(no)}, Sigs: []types.Signature{{Signer: 0}, {Signer: 1}},
+	}
+}
+
+var errBadCert = errors.New("no certificate with number 99 is valid")
 
 func value(nos ...int) (p types.Proposal) {
 	for _, no := range nos {
@@ -129,6 +173,9 @@ func value(nos ...int) (p types.Proposal) {
 }
 
 func show(p types.Proposal) string {
+	if p.Skip {
+		return "skipped"
+	}
 	nos := []byte{}
 	for _, c := range p.Certs {
 		nos = append(nos, c.Batch[0])
@@ -150,6 +197,10 @@ func describe(b mir.Body) string {
 		return fmt.Sprintf("leader %d/%d deposed", e.Epoch, e.Leader)
 	case FinishEpoch:
 		return fmt.Sprintf("FINISH-EPOCH %d", e.Epoch)
+	case Status:
+		return fmt.Sprintf("STATUS epoch %d, ordered below %d", e.Epoch, e.Ordered)
+	case HandOver:
+		return fmt.Sprintf("HANDOVER in epoch %d of %s", e.Epoch, show(types.Proposal{Certs: e.Certs}))
 	case mir.Received:
 		return fmt.Sprintf("%s from %d", describe(e.Msg), e.From)
 	}
@@ -204,8 +255,8 @@ func TestGapsAreFilledAtOnceAndSilentLeadersTimed(t *testing.T) {
 	b := newBench(t, nil)
 	b.apply(0, types.SlotProposed{Seq: 6})
 	b.want(
-		"instance 0/1 gets proposal [] for slot 1",
-		"instance 0/1 gets proposal [] for slot 5",
+		"instance 0/1 gets proposal skipped for slot 1",
+		"instance 0/1 gets proposal skipped for slot 5",
 		"instance 0/0 gets need of slot 0", "instance 0/1 gets need of slot 1",
 		"instance 0/2 gets need of slot 2", "instance 0/3 gets need of slot 3",
 		"instance 0/0 gets need of slot 4", "instance 0/1 gets need of slot 5",
@@ -256,10 +307,10 @@ func TestEpochFollowsEpoch(t *testing.T) {
 	b.decide(value(1), 1)
 	b.ready(2)
 	b.receive(2, SubOf(1, 3), message{})
-	b.decide(types.Proposal{}, 0, 2, 3, 4)
+	b.decide(types.Proposal{Skip: true}, 0, 2, 3, 4)
 	b.ready(3)
 	b.decide(value(2), 5)
-	b.decide(types.Proposal{}, 6, 7)
+	b.decide(types.Proposal{Skip: true}, 6, 7)
 	b.apply(0, types.StableCheckpoint{Epoch: 0})
 	golden.Check(t, t.Name(), `Replica 1 of four, epochs of 8 slots. Certificates 1 and 2 take its slots 1 and 5; with
 certificate 3 it has no slot left and asks for the end of the epoch. A message for epoch 1
@@ -271,7 +322,7 @@ func TestEpochWaitsForTheCheckpoint(t *testing.T) {
 	b := newBench(t, nil) // Two epochs ahead of none at all: 0 and 1.
 	b.finishEpoch(0)
 	b.finishEpoch(1)
-	b.want("ordered 15: []", "end of epoch 1")
+	b.want("ordered 15: skipped", "end of epoch 1")
 	b.ready(1)
 	b.want()
 	b.apply(0, types.StableCheckpoint{Epoch: 0})
@@ -340,7 +391,7 @@ func TestEarlyMessagesAreBoundedForEachSender(t *testing.T) {
 	}
 	b.finishEpoch(0)
 	b.want("instance 1/0 gets message from 0", "instance 1/0 gets message from 0", "instance 1/0 gets message from 0",
-		"instance 1/0 gets message from 2", "ordered 7: []", "end of epoch 0")
+		"instance 1/0 gets message from 2", "ordered 7: skipped", "end of epoch 0", "epoch 1 begins, leaders [0 1 2 3]")
 	b.receive(0, SubOf(2, 0), message{})
 	if got := b.log.Stats().BufferFull; got != 2 {
 		t.Error("replayed messages still take up room")
@@ -413,11 +464,14 @@ func TestBadMessagesAreDroppedAndCounted(t *testing.T) {
 
 func TestSingleReplicaAsksNobody(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Node, c.Members, c.EpochLength = 0, quorum.Equal(1), 1 })
-	b.ready(1)
-	b.ready(2)
+	one := func(no int) types.Certificate {
+		return types.Certificate{No: types.BatchNo(no), Batch: types.Digest{byte(no)}, Sigs: []types.Signature{{}}}
+	}
+	b.apply(0, types.CertReady{Cert: one(1)})
+	b.apply(0, types.CertReady{Cert: one(2)})
 	b.want("instance 0/0 gets need of slot 0")
-	b.decide(value(1), 0)
-	b.want("ordered 0: [1]", "end of epoch 0", "instance 1/0 gets proposal [2] for slot 1")
+	b.decide(types.Proposal{Certs: []types.Certificate{one(1)}}, 0)
+	b.want("ordered 0: [1]", "end of epoch 0", "epoch 1 begins, leaders [0]", "instance 1/0 gets proposal [2] for slot 1")
 }
 
 func TestSlotDecidedTwiceBreaksAnInvariant(t *testing.T) {
@@ -432,7 +486,12 @@ func TestSlotDecidedTwiceBreaksAnInvariant(t *testing.T) {
 
 func TestSettingsAreChecked(t *testing.T) {
 	for name, spoil := range map[string]func(*Config){
-		"Node":            func(c *Config) { c.Node = 4 },
+		"Members":         func(c *Config) { c.Members = quorum.Membership{} },
+		"ConfigDelay":     func(c *Config) { c.ConfigDelay = 0 },
+		"HeartbeatAfter":  func(c *Config) { c.HeartbeatAfter = 0 },
+		"Policy":          func(c *Config) { c.Policy = "none" },
+		"HandedMax":       func(c *Config) { c.HandedMax = -1 },
+		"VerifyCert":      func(c *Config) { c.VerifyCert = nil },
 		"NewInstance":     func(c *Config) { c.NewInstance = nil },
 		"EpochLength":     func(c *Config) { c.EpochLength = 3 },
 		"MaxCertsPerSlot": func(c *Config) { c.MaxCertsPerSlot = types.MaxCertsPerSlot + 1 },
@@ -452,11 +511,15 @@ func TestSettingsAreChecked(t *testing.T) {
 func FuzzMessages(f *testing.F) {
 	codec := &types.Codec{}
 	RegisterMessages(codec)
-	b, err := codec.Encode(nil, FinishEpoch{Epoch: 7})
-	if err != nil {
-		f.Fatal(err)
+	for _, m := range []mir.Message{
+		FinishEpoch{Epoch: 7}, Status{Epoch: 1, Ordered: 9}, HandOver{Certs: []types.Certificate{cert(1), cert(2)}},
+	} {
+		b, err := codec.Encode(nil, m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, uint64(0), uint32(2))
 	}
-	f.Add(b, uint64(0), uint32(2))
 	f.Fuzz(func(t *testing.T, b []byte, sub uint64, from uint32) {
 		m, err := codec.Decode(b)
 		if err != nil {
