@@ -22,6 +22,9 @@ func (l *Log) hasWeight(c types.Certificate) bool {
 	m := l.current().members
 	var weight uint64
 	for _, s := range c.Sigs {
+		if !m.Has(s.Signer) {
+			return false // A signer who has left spoils the certificate for those who verify it.
+		}
 		weight += m.Weight(s.Signer)
 	}
 	return m.Has(c.Creator) && m.HasCorrect(weight)
