@@ -20,8 +20,6 @@ type polls struct {
 	cryptos []crypto.Crypto
 	txs     uint64
 	batches types.BatchNo
-	results []string
-	configs []types.EpochConfig
 }
 
 func newPolls(t *testing.T, change func(*Config)) *polls {
