@@ -26,7 +26,7 @@ type desk struct {
 	mempool mir.ModuleID
 	inject  func(context.Context, ...mir.Event) error
 
-	receivers sync.WaitGroup
+	workers sync.WaitGroup // Those of all streams.
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -52,14 +52,17 @@ func newDesk(limits Limits, mempool mir.ModuleID, inject func(context.Context, .
 
 // serve is the stream of one client.
 func (d *desk) serve(stream grpc.ServerStream) error {
-	s, err := d.open()
+	ctx, cancel := context.WithCancelCause(stream.Context())
+	defer cancel(nil)
+	s, err := d.open(cancel)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(stream.Context())
-	// What waits in RecvMsg wakes when this function has returned.
-	d.receivers.Go(func() { cancel(d.receive(ctx, s, stream)) })
-	cancel(s.send(ctx, stream))
+	// Both may wait for the client: they go on when this function returns,
+	// which ends the stream.
+	d.workers.Go(func() { cancel(d.receive(ctx, s, stream)) })
+	d.workers.Go(func() { cancel(s.send(ctx, stream)) })
+	<-ctx.Done()
 	d.close(s)
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
@@ -67,7 +70,7 @@ func (d *desk) serve(stream grpc.ServerStream) error {
 	return nil
 }
 
-func (d *desk) open() (*session, error) {
+func (d *desk) open(cut context.CancelCauseFunc) (*session, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
@@ -78,7 +81,7 @@ func (d *desk) open() (*session, error) {
 		d.turned++
 		return nil, status.Errorf(codes.ResourceExhausted, "%d clients are connected", d.limits.Clients)
 	}
-	s := &session{desk: d, waits: map[types.TxID]struct{}{}, wake: make(chan struct{}, 1)}
+	s := &session{desk: d, cut: cut, waits: map[types.TxID]struct{}{}, wake: make(chan struct{}, 1)}
 	s.room.L = &d.mu
 	d.sessions[s] = struct{}{}
 	return s, nil

@@ -262,7 +262,7 @@ func (s *Server) Close() error {
 	var errs []error
 	if s.server != nil {
 		s.server.Stop()
-		s.desk.receivers.Wait()
+		s.desk.workers.Wait()
 	}
 	if s.clients != nil {
 		_ = s.clients.Close() // Closed already, where it was served.

@@ -45,3 +45,54 @@ func TestClientsGetTheResultsOfTheirTransactions(t *testing.T) {
 		})
 	}
 }
+
+func TestADurableReplicaGoesOnFromItsDisk(t *testing.T) {
+	s := start(t, server.Plan{Replicas: 1, Durable: true, Params: quick})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c := s.dial(client.Options{})
+	for run := range 3 {
+		key := fmt.Sprint("run ", run)
+		if err := put(ctx, c, types.TxID{Client: 1, No: types.TxNo(run)}, key, key); err != nil {
+			t.Fatal(err)
+		}
+		s.stop(0)
+		s.start(0)
+		for before := range run + 1 {
+			key := fmt.Sprint("run ", before)
+			id := types.TxID{Client: types.ClientID(10 + run), No: types.TxNo(before)}
+			r, err := c.Submit(ctx, types.Tx{TxID: id, Payload: app.Command{Op: app.Get, Key: []byte(key)}.Encode()})
+			if err != nil || string(r.Data) != "\x00"+key {
+				t.Errorf("after restart %d %s holds %q (%v)", run, key, r.Data, err)
+			}
+		}
+	}
+}
+
+func TestAServerThatNeverRunsFreesEverything(t *testing.T) {
+	s := prepare(t, server.Plan{Replicas: 1, Durable: true})
+	for range 2 { // The second one gets the ports and the store of the first.
+		cfg, err := server.Load(server.ConfigPath(s.dir, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv, err := server.New(cfg, server.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAnAddressInUseIsAnError(t *testing.T) {
+	s := start(t, server.Plan{Replicas: 1})
+	cfg, err := server.Load(server.ConfigPath(s.dir, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.New(cfg, server.Options{}); err == nil {
+		t.Error("two servers have one address")
+	}
+}

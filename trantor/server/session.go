@@ -20,14 +20,15 @@ type session struct {
 	desk *desk
 	wake chan struct{} // Capacity 1: something is queued.
 	room sync.Cond     // inFlight has fallen.
+	// cut ends the stream of a client that does not read its answers.
+	cut context.CancelCauseFunc
 
 	waits map[types.TxID]struct{}
 	// inFlight counts the transactions without a last answer that is sent.
 	// Invariant: at most Limits.InFlight.
 	inFlight int
 	answers  []wire.Answer
-	bytes    int  // Of answers.
-	slow     bool // The client does not read its answers: the session must end.
+	bytes    int // Of answers.
 	closed   bool
 }
 
@@ -37,11 +38,11 @@ func (s *session) queue(a wire.Answer) {
 		return
 	}
 	if s.bytes+a.Bytes() > s.desk.limits.AnswerBytes && len(s.answers) > 0 {
-		s.slow = true
-	} else {
-		s.answers = append(s.answers, a)
-		s.bytes += a.Bytes()
+		s.cut(status.Errorf(codes.ResourceExhausted, "%d bytes of answers are not read", s.desk.limits.AnswerBytes))
+		return
 	}
+	s.answers = append(s.answers, a)
+	s.bytes += a.Bytes()
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -54,14 +55,10 @@ func (s *session) finish(a wire.Answer) {
 	s.queue(a)
 }
 
-// send sends what is queued until ctx ends or the client stops reading.
+// send sends what is queued until ctx ends.
 func (s *session) send(ctx context.Context, stream grpc.ServerStream) error {
 	for {
-		answers, slow := s.take()
-		switch {
-		case slow:
-			return status.Errorf(codes.ResourceExhausted, "%d bytes of answers are not read", s.desk.limits.AnswerBytes)
-		case len(answers) > 0:
+		if answers := s.take(); len(answers) > 0 {
 			message := wire.AppendAnswers(nil, answers)
 			if err := stream.SendMsg(&message); err != nil {
 				return err
@@ -78,7 +75,7 @@ func (s *session) send(ctx context.Context, stream grpc.ServerStream) error {
 }
 
 // take takes the answers of one message off the queue.
-func (s *session) take() (answers []wire.Answer, slow bool) {
+func (s *session) take() []wire.Answer {
 	s.desk.mu.Lock()
 	defer s.desk.mu.Unlock()
 	n, bytes := 0, 0
@@ -90,10 +87,10 @@ func (s *session) take() (answers []wire.Answer, slow bool) {
 		bytes += size
 		n++
 	}
-	answers = s.answers[:n:n]
+	answers := s.answers[:n:n]
 	s.answers = s.answers[n:]
 	s.bytes -= bytes
-	return answers, s.slow
+	return answers
 }
 
 // settle makes room for what was answered.

@@ -26,6 +26,8 @@ type system struct {
 	dir  string
 	n    int
 	runs []*running
+	// change, if not nil, changes what a replica starts with.
+	change func(*server.Config)
 }
 
 type running struct {
@@ -40,6 +42,16 @@ var quick = map[string]string{"view-timeout": "300ms", "retry-after": "100ms"}
 // start sets a system up and runs all of its replicas until the test ends.
 func start(t *testing.T, plan server.Plan) *system {
 	t.Helper()
+	s := prepare(t, plan)
+	for id := range plan.Replicas {
+		s.start(id)
+	}
+	return s
+}
+
+// prepare sets a system up of which nothing runs yet.
+func prepare(t *testing.T, plan server.Plan) *system {
+	t.Helper()
 	s := &system{t: t, dir: t.TempDir(), n: plan.Replicas, runs: make([]*running, plan.Replicas)}
 	if err := server.Init(s.dir, plan); err != nil {
 		t.Fatal(err)
@@ -49,9 +61,6 @@ func start(t *testing.T, plan server.Plan) *system {
 			s.stop(id)
 		}
 	})
-	for id := range plan.Replicas {
-		s.start(id)
-	}
 	return s
 }
 
@@ -62,6 +71,9 @@ func (s *system) start(id int) *server.Server {
 		s.t.Fatal(err)
 	}
 	cfg.Limits.Drain = time.Second
+	if s.change != nil {
+		s.change(&cfg)
+	}
 	srv, err := server.New(cfg, server.Options{Logf: s.t.Logf})
 	if err != nil {
 		s.t.Fatal(err)
