@@ -14,15 +14,36 @@
 // certificates are shown to third parties. Commits never are: the channel
 // authenticates them.
 //
-// How a leader is deposed. While a slot that is needed stays undecided for a
-// timeout, which doubles with each view, a replica leaves for the next view
-// with a signed VIEW-CHANGE that carries its highest prepared certificate, with
-// the value, of every slot. A quorum of them is the new leader's NEW-VIEW. It
+// How a leader is deposed. Every slot that is needed has a timeout of its own,
+// from when it became so, which doubles with each view. When it passes without a
+// decision, a replica leaves for the next view with a signed VIEW-CHANGE that
+// carries its highest prepared certificate, with the value, of every slot. A quorum of them is the new leader's NEW-VIEW. It
 // names no values: every receiver works out the same ones from the quorum it
 // carries. A slot takes the value of the highest prepared certificate, and
 // every other slot of the segment becomes empty (ISS, section 4.2), so that
-// nothing new is ever proposed after view 0. A replica that decided goes on
-// taking part in later views, and answers those that miss slots.
+// nothing new is ever proposed after view 0. The empty proposal comes from there
+// only: a leader that leaves a slot empty itself skips it in so many words. A
+// replica that decided goes on taking part in later views.
+//
+// What is lost is sent again. While slots that are needed have been undecided
+// for a whole ResendAfter, and after each further one, a replica sends its own
+// latest messages of the current view about them again (pre-prepare or prepare,
+// and commit; or its view change; and its new view where it leads), and ASKs for
+// them. Whoever has decided an asked slot answers with DECISION and with its own
+// latest messages, which the others need where fewer than f+1 decided; equal
+// DECISIONs of weight more than f decide. A tick, a question and an answer are
+// about resendSlotsMax = 64 slots at most, the lowest, and a peer is answered
+// once for each tick: however long an outage was, an instance sends a peer at
+// most 2*64+2 messages for each tick and 3*64+1 in answer to it.
+//
+// What is durable. Before a prepare or pre-prepare leaves, its statement is (with
+// the leader's own proposal); before a commit, its prepared certificate; before
+// a view change, the view; before the first vote in a view, and before the new
+// view leaves its leader, the NEW-VIEW. A replica's own messages come back to it
+// then, and count then. Recover goes on in the middle of the view from these
+// records: it signs nothing that it has signed, and its view change says what it
+// said, as all certificates are durable before the view is. Decisions are not
+// written down: commits that are sent again make them again.
 //
 // Differences from CL02, and why:
 //   - No watermarks and no null requests: a segment has an end, its slots are
@@ -31,17 +52,17 @@
 //   - A signature of the pre-prepare counts as its leader's prepare, under the
 //     same statement. One replica therefore signs one statement for a slot and
 //     view, whatever its role is, which is asserted.
-//   - DECISION is new. A replica that left its view alone would wait for ever
-//     for a view change that the others do not need. Its VIEW-CHANGE names the
-//     slots it misses; whoever decided them answers with the value, and equal
-//     answers of weight more than f decide. This closes the gap: the correct
-//     replicas weigh more than 2f, so either those that miss a slot weigh more
-//     than f, and their view changes take everybody along (CL02, section
-//     4.5.2), or those that have it weigh more than f, and their answers do.
+//   - ASK and DECISION are new. A replica that left its view alone would wait for
+//     ever for a view change that the others do not need. The answers close the
+//     gap: the correct replicas weigh more than 2f, so either those that miss a
+//     slot weigh more than f, and their view changes take everybody along (CL02,
+//     section 4.5.2), or those that have it weigh more than f, and their answers
+//     do.
 //
-// What it does not do: it sends nothing again (the transport is reliable
-// between correct replicas), and it fetches no batches.
+// What it does not do: it fetches no batches, and it has no answer once it is
+// closed (that is state transfer).
 //
-// Cost for each slot and replica: n signatures verified, one made; one round of
-// n proposals and two of n^2 votes over the whole system. Memory: see [Config].
+// Cost for each slot and replica: n signatures verified, one made; two records;
+// one round of n proposals and two of n^2 votes over the whole system. Memory:
+// see [Config].
 package pbft
