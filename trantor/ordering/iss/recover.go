@@ -2,6 +2,7 @@ package iss
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/types"
@@ -81,11 +82,7 @@ func (l *Log) onRestored(e types.Restored, out *mir.Out) {
 	}
 	l.stats.Jumped++
 	l.requeue(e.Creators)
-	for old := range l.recovered {
-		if old <= e.Epoch {
-			delete(l.recovered, old)
-		}
-	}
+	maps.DeleteFunc(l.recovered, func(old types.Epoch, _ map[types.NodeID][]types.Record) bool { return old <= e.Epoch })
 	if err := l.start(e.Epoch + 1); err != nil {
 		panic(fmt.Sprintf("iss: invariant broken: %v", err))
 	}

@@ -18,9 +18,6 @@ const (
 	viewsBehindMax = 8 // Commits only, and only while the slot is undecided.
 )
 
-// timeoutDoublingsMax ends the growth of the timeout, before it overflows.
-const timeoutDoublingsMax = 16
-
 // Config of an Instance.
 //
 // Memory for each slot, with n replicas of which f are faulty: votes and commits

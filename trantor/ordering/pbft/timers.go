@@ -28,9 +28,16 @@ type timeout struct {
 func (tick) EventName() string    { return "pbft.Tick" }
 func (timeout) EventName() string { return "pbft.Timeout" }
 
+// patienceMax ends the growth of the timeout, which then has grown for as long.
+const patienceMax = 24 * time.Hour
+
 // patience is the timeout of the current view.
 func (i *Instance) patience() time.Duration {
-	return i.cfg.Timeout << min(i.view, timeoutDoublingsMax)
+	doublings := min(i.view, 62)
+	if i.cfg.Timeout > patienceMax>>doublings {
+		return patienceMax
+	}
+	return i.cfg.Timeout << doublings
 }
 
 func (i *Instance) timerID(n uint64) mir.TimerID {

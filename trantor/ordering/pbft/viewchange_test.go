@@ -292,6 +292,16 @@ func TestDeposedLeaderProposesNothing(t *testing.T) {
 	}
 }
 
+func TestTimeoutEndsGrowing(t *testing.T) {
+	g := newGroup(t, 4, 1)
+	for view, want := range map[types.View]time.Duration{16: 1 << 16 * time.Second, 17: patienceMax, 1 << 31: patienceMax} {
+		g.nodes[0].view = view
+		if got := g.nodes[0].patience(); got != want {
+			t.Errorf("view %d has %v, want %v", view, got, want)
+		}
+	}
+}
+
 func TestClosedInstanceLeavesNoTimer(t *testing.T) {
 	g := newGroup(t, 4, 1)
 	g.need(0, 3)
