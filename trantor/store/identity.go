@@ -125,14 +125,19 @@ func writeIdentity(fsys vfs.FS, dir string, id identityFile) error {
 	if err := fsys.Rename(path+".new", path); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	d, err := fsys.OpenDir(dir)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+	if err := syncDir(fsys, dir); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(fsys vfs.FS, dir string) error {
+	d, err := fsys.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func writeSynced(fsys vfs.FS, path string, content []byte) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,7 +107,7 @@ func Open(opts Options) (*Store, error) {
 }
 
 func (s *Store) open() error {
-	if err := s.fs.MkdirAll(s.opts.Dir, 0o700); err != nil {
+	if err := makeDir(s.fs, s.opts.Dir); err != nil {
 		return err
 	}
 	lock, err := pebble.LockDirectory(s.opts.Dir, s.fs)
@@ -133,6 +134,27 @@ func (s *Store) open() error {
 		}
 	}
 	return s.noteGroups()
+}
+
+// makeDir makes a directory, and those above it that do not exist, each of them
+// durably: a directory that a crash takes away is a new store after it, which has
+// forgotten every vote. Pebble syncs what is right above its own directory only.
+func makeDir(fsys vfs.FS, dir string) error {
+	if _, err := fsys.Stat(dir); err == nil {
+		return nil // Whoever made it, Pebble syncs its name.
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := fsys.PathDir(dir)
+	if parent != dir {
+		if err := makeDir(fsys, parent); err != nil {
+			return err
+		}
+	}
+	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(fsys, parent)
 }
 
 // identify checks whose directory it is, and makes an empty one this replica's.
