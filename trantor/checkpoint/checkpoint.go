@@ -90,6 +90,7 @@ type Checkpoint struct {
 	answered map[types.NodeID]bool
 	refused  map[types.NodeID]bool
 	asked    map[types.NodeID]bool
+	heard    types.Epoch                  // At the last tick, others of weight more than f had executed the epochs below.
 	last     map[types.NodeID]types.Epoch // One more than the highest epoch that a peer voted for. At most MaxReplicas.
 }
 
@@ -292,6 +293,9 @@ func (c *Checkpoint) onVote(from types.NodeID, m Vote, out *mir.Out) {
 	}
 	c.last[from] = max(c.last[from], m.Epoch+1)
 	c.cast(from, m, out)
+	if c.lags() {
+		c.arm(out)
+	}
 }
 
 // onLateVote shows the stable checkpoint to a replica that votes for an earlier

@@ -240,6 +240,23 @@ func TestBadVotesAreDroppedAndCounted(t *testing.T) {
 }
 
 // Who votes far ahead lies, or this replica has not heard of many checkpoints.
+// Found by simulation: the others had made the epoch stable and collected what it
+// took to execute it, and one who had not executed it never voted, so nobody told.
+func TestReplicaThatOthersHaveOvertakenAsks(t *testing.T) {
+	b := newBench(t, 4)
+	b.receive(0, b.vote(0, 0, "a"))
+	b.receive(1, b.vote(1, 0, "a"))
+	if b.tick(); len(b.sent) != 0 || !b.armed {
+		t.Fatalf("%d messages, armed %v, want none before a whole tick has passed", len(b.sent), b.armed)
+	}
+	b.tick()
+	b.want("to module 2: send " + describe(Ask{Known: configDelay - 1}) + " to [0 1 2]")
+	b.receive(2, b.certificate(0, "a", 0, 1, 2))
+	if b.tick(); len(b.sent) != 0 || b.armed {
+		t.Errorf("%d messages, armed %v after all is stable", len(b.sent), b.armed)
+	}
+}
+
 func TestVotesThatAreFarAheadMakeAReplicaAsk(t *testing.T) {
 	b := newBench(t, 4)
 	for range 3 {

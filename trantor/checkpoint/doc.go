@@ -14,6 +14,7 @@
 // once in ResendAfter.
 //
 // A replica that is no member, and one that came back, ASKs. So does one that
+// for a whole tick has not executed what others of weight more than f have, and one that
 // gets a certificate which it cannot verify: the members may have changed since
 // it last heard of them. It then gets the PROOF of the first change that it does
 // not know: a checkpoint with the beginning of its snapshot, where the members

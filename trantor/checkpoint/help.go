@@ -93,12 +93,40 @@ func (c *Checkpoint) onTick(out *mir.Out) {
 			c.send(others, v, out)
 		}
 	}
-	if c.outside() {
+	if c.outside() || c.lags() && c.next < c.heard {
 		c.ask(c.peers(), out)
 	}
-	if len(c.own) > 0 || c.outside() {
+	c.heard = c.executedByOthers()
+	if len(c.own) > 0 || c.outside() || c.lags() {
 		c.arm(out)
 	}
+}
+
+// lags tells whether a correct replica has executed what this one has not. The
+// others may have made it stable since, with votes that did not come here, and
+// collected the batches that it would take to follow: it has no vote of its own
+// to send again, so it asks if this lasts.
+func (c *Checkpoint) lags() bool { return c.executedByOthers() > max(c.next, c.executed) }
+
+// executedByOthers is one more than the highest epoch above the stable one for
+// which votes of weight more than f have come, or zero.
+func (c *Checkpoint) executedByOthers() types.Epoch {
+	for i := len(c.tallies) - 1; i >= 0; i-- {
+		t := c.tallies[i]
+		if t == nil {
+			continue
+		}
+		var weight uint64
+		for id, v := range t.votes {
+			if v.cast {
+				weight += t.members.Weight(types.NodeID(id))
+			}
+		}
+		if t.members.HasCorrect(weight) {
+			return c.next + types.Epoch(i) + 1
+		}
+	}
+	return 0
 }
 
 func (c *Checkpoint) send(to []types.NodeID, m mir.Message, out *mir.Out) {
