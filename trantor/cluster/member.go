@@ -77,7 +77,7 @@ func (m *member) wire(wiring wiring) error {
 	if err != nil {
 		return err
 	}
-	m.delivered = m.replica.Stats().Delivery.Txs
+	m.delivered = deliveredBy(m.replica.Restored())
 	ids := m.replica.IDs
 	if m.link, err = wiring.link(m.id, ids.Net); err != nil {
 		return err
@@ -180,7 +180,7 @@ func (m *member) onEvent(ev mir.Event, _ *mir.Out) {
 		m.stable = e.Epoch + 1
 		m.mu.Unlock()
 	case types.Restored:
-		m.onRestored()
+		m.onRestored(&e)
 	case inspect:
 		e.do()
 	}
@@ -197,11 +197,22 @@ func (m *member) onDelivered(e types.Delivered) {
 }
 
 // onRestored: the state leapt over deliveries.
-func (m *member) onRestored() {
+func (m *member) onRestored(state *types.Restored) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.delivered = m.replica.Stats().Delivery.Txs
+	m.delivered = deliveredBy(state)
 	m.reachGoals()
+}
+
+// deliveredBy is how many transactions led to a state; nil is genesis.
+func deliveredBy(state *types.Restored) (count uint64) {
+	if state == nil {
+		return 0
+	}
+	for _, window := range state.Clients {
+		count += window.Count()
+	}
+	return count
 }
 
 func (m *member) reachGoals() {
@@ -323,6 +334,8 @@ func (m *member) state(ctx context.Context) (State, error) {
 }
 
 func (m *member) readState() State {
-	stats := m.replica.Stats()
-	return State{Delivered: stats.Delivery.Txs, AppHash: m.replica.AppHash(), Stats: stats}
+	m.mu.Lock()
+	delivered := m.delivered
+	m.mu.Unlock()
+	return State{Delivered: delivered, AppHash: m.replica.AppHash(), Stats: m.replica.Stats()}
 }

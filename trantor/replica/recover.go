@@ -52,8 +52,13 @@ func (r *Replica) recover(records []types.Record) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
+	r.restored = from
 	return nil
 }
+
+// Restored is the state of the checkpoint from which the replica went on after a
+// restart, nil where it began at genesis. It must not be changed.
+func (r *Replica) Restored() *types.Restored { return r.restored }
 
 // split sorts records by the module that wrote them.
 func split(records []types.Record) (map[byte][]types.Record, error) {

@@ -92,6 +92,7 @@ type Replica struct {
 	checkpoint   *checkpoint.Checkpoint
 	transfer     *statetransfer.StateTransfer
 	misdirected  uint64 // messages of peers to the store and to the results
+	restored     *types.Restored
 }
 
 // New wires a replica where its records left off, or at the beginning of the log.

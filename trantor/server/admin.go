@@ -169,8 +169,7 @@ func (s *Server) Status(ctx context.Context, hash bool) (Status, error) {
 	}
 	answer := make(chan Status, 1)
 	err := s.probe.inspect(ctx, func() {
-		stats := s.replica.Stats()
-		status.Epoch, status.Delivered = stats.Epoch, stats.Delivery.Txs
+		status.Epoch, status.Delivered = s.replica.Stats().Epoch, s.results.delivered.Load()
 		if hash {
 			digest := s.replica.AppHash()
 			status.AppHash = fmt.Sprintf("%x", digest[:])

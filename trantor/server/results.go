@@ -16,7 +16,7 @@ const configsKept = 16
 // network who the peers are.
 type results struct {
 	server    *Server
-	delivered atomic.Uint64
+	delivered atomic.Uint64 // Since genesis.
 	stable    atomic.Pointer[types.StableCheckpoint]
 	configs   []types.EpochConfig // Ascending; used on the node's goroutine.
 
@@ -37,9 +37,27 @@ func (r *results) Apply(ev mir.Event, _ *mir.Out) {
 	case types.EpochConfig:
 		r.onConfigs(e)
 	case types.Restored:
+		r.delivered.Store(delivered(&e))
 		r.server.desk.onRestored(e)
 		r.onConfigs(e.Configs...)
 	}
+}
+
+// delivered is how many transactions led to a state.
+func delivered(state *types.Restored) (count uint64) {
+	for _, window := range state.Clients {
+		count += window.Count()
+	}
+	return count
+}
+
+// recovered takes over the state from which the replica goes on.
+func (r *results) recovered(state *types.Restored) {
+	if state == nil {
+		return
+	}
+	r.delivered.Store(delivered(state))
+	r.onConfigs(state.Configs...)
 }
 
 // onConfigs makes the network speak with the members of all epochs that matter.

@@ -107,6 +107,7 @@ func (s *Server) openReplica() error {
 	if err != nil {
 		return err
 	}
+	s.results.recovered(s.replica.Restored())
 	return s.openNode()
 }
 

@@ -52,6 +52,15 @@ func (w *Window) InReach(no uint64) bool {
 	return no < w.low || no-w.low < w.size
 }
 
+// Count is how many numbers are taken.
+func (w *Window) Count() uint64 {
+	count := w.low
+	for _, word := range w.bits {
+		count += uint64(bits.OnesCount64(word))
+	}
+	return count
+}
+
 // Add takes no, which must be in reach, and moves Low up to the next number
 // that is not taken. It tells whether no was free.
 func (w *Window) Add(no uint64) bool {
