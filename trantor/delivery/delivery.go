@@ -21,8 +21,9 @@
 // not decide when a checkpoint is stable.
 //
 // Memory: SlotsQueuedMax log positions, the batches of SlotsFetchingMax of
-// them, a window for each of ClientsMax clients, at most openVotesMax votes of
-// each replica, and the application.
+// them, a window for each of ClientsMax clients, KeptBytesMax of transactions
+// that wait for their turn, at most openVotesMax votes of each replica, and the
+// application.
 package delivery
 
 import (
@@ -57,6 +58,12 @@ type Config struct {
 	BatchWindow  int // as availability's WindowSize
 	ClientsMax   int // as the mempool's ClientsMax
 
+	// ClientOrder delivers the transactions of each client strictly by number.
+	// Those that come too early wait, of all clients KeptBytesMax; beyond that
+	// they are dropped. Both are part of the replicated state too.
+	ClientOrder  bool
+	KeptBytesMax int
+
 	SlotsFetchingMax int // positions whose batches are asked for ahead of need
 	SlotsQueuedMax   int // positions waiting; with more the replica has fallen behind
 }
@@ -78,6 +85,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("delivery: BatchWindow is %d, want 1 to %d", c.BatchWindow, types.MaxWindow)
 	case c.ClientsMax < 1:
 		return fmt.Errorf("delivery: ClientsMax is %d, want 1 or more", c.ClientsMax)
+	case c.KeptBytesMax < 0:
+		return fmt.Errorf("delivery: KeptBytesMax is %d, want 0 or more", c.KeptBytesMax)
 	case c.SlotsFetchingMax < 1:
 		return fmt.Errorf("delivery: SlotsFetchingMax is %d, want 1 or more", c.SlotsFetchingMax)
 	case c.SlotsQueuedMax < c.SlotsFetchingMax:
@@ -103,6 +112,7 @@ type Stats struct {
 	DuplicateTxs     uint64
 	OutOfWindowTxs   uint64
 	StrangerTxs      uint64 // transactions of a client beyond ClientsMax
+	KeptFullTxs      uint64 // transactions that came too early, beyond KeptBytesMax
 	Reconfigs        uint64 // changes of the configuration
 	BadKeys          uint64 // keys of members that crypto refuses, each time they are learnt
 	SlotsMissed      uint64 // positions ignored after this replica fell behind
@@ -145,6 +155,7 @@ type Delivery struct {
 	coming    types.Configuration // with the changes that executing made so far
 	changes   int                 // in coming, of this epoch
 	voters    map[types.NodeID]*voter
+	kept      keptBack
 	progress  uint64
 
 	queue      []*item                   // Invariant: at most SlotsQueuedMax.
@@ -172,6 +183,7 @@ func New(cfg Config) *Delivery {
 		schedule: schedule,
 		coming:   cfg.Genesis,
 		voters:   map[types.NodeID]*voter{},
+		kept:     newKeptBack(),
 		waiting:  map[types.Digest][]*batch{},
 	}
 	d.learnKeys(cfg.Genesis)
@@ -377,18 +389,23 @@ func (d *Delivery) execute(it *item, data []byte, out *mir.Out) {
 	d.stats.Batches++
 	var progress types.Progress
 	for _, tx := range txs {
-		if !d.admit(tx.TxID) {
+		window := d.admit(tx)
+		if window == nil {
 			progress.Dropped = append(progress.Dropped, tx.TxID)
 			continue
 		}
-		d.stats.Txs++
 		progress.IDs = append(progress.IDs, tx.TxID)
-		result := d.apply(tx)
-		if d.cfg.Results != 0 {
-			out.Emit(d.cfg.Results, types.Delivered{Seq: it.seq, Tx: tx, Result: result})
-		}
+		d.accept(it.seq, tx, window, out)
 	}
 	out.Emit(d.cfg.Mempool, progress)
+}
+
+func (d *Delivery) deliver(seq types.SeqNr, tx types.Tx, out *mir.Out) {
+	d.stats.Txs++
+	result := d.apply(tx)
+	if d.cfg.Results != 0 {
+		out.Emit(d.cfg.Results, types.Delivered{Seq: seq, Tx: tx, Result: result})
+	}
 }
 
 // apply executes a transaction, which is the application's unless it is a vote.
@@ -399,17 +416,19 @@ func (d *Delivery) apply(tx types.Tx) []byte {
 	return d.cfg.App.Apply(tx)
 }
 
-// admit decides whether a transaction is delivered, and takes its number if so.
-func (d *Delivery) admit(id types.TxID) bool {
+// admit decides whether a transaction is delivered, now or when its turn comes.
+// It gives the client's window then, and nil otherwise.
+func (d *Delivery) admit(tx types.Tx) *types.Window {
+	id := tx.TxID
 	window, no := d.clients[id.Client], uint64(id.No)
 	if window == nil {
 		if id.Client != types.ConfigClient && d.ordinaryClients() >= d.cfg.ClientsMax {
 			d.stats.StrangerTxs++
-			return false
+			return nil
 		}
 		if no >= uint64(d.cfg.ClientWindow) {
 			d.stats.OutOfWindowTxs++
-			return false
+			return nil
 		}
 		window = types.NewWindow(d.cfg.ClientWindow)
 		d.clients[id.Client] = window
@@ -417,12 +436,15 @@ func (d *Delivery) admit(id types.TxID) bool {
 	switch {
 	case window.Has(no):
 		d.stats.DuplicateTxs++
-		return false
+		return nil
 	case !window.InReach(no):
 		d.stats.OutOfWindowTxs++
-		return false
+		return nil
+	case d.early(id, window) && d.kept.bytes+keptBytesMin+len(tx.Payload) > d.cfg.KeptBytesMax:
+		d.stats.KeptFullTxs++
+		return nil
 	}
-	return window.Add(no)
+	return window
 }
 
 // ordinaryClients is how many clients beside types.ConfigClient are known.

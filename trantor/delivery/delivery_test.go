@@ -26,7 +26,7 @@ func config() Config {
 	return Config{
 		Self: self, Mempool: mempool, Availability: availability, Checkpoint: checkpoint, Results: results,
 		Transfer: transfer, App: &app.Chain{}, Crypto: crypto.NewSimulated(1, 0, 5),
-		Genesis: types.EqualConfiguration(4), ConfigDelay: 3, MembersMax: 5, ClientWindow: 8, BatchWindow: 4, ClientsMax: 3,
+		Genesis: types.EqualConfiguration(4), ConfigDelay: 3, MembersMax: 5, KeptBytesMax: 100, ClientWindow: 8, BatchWindow: 4, ClientsMax: 3,
 		SlotsFetchingMax: 2, SlotsQueuedMax: 6,
 	}
 }
@@ -413,6 +413,7 @@ func TestValidateNamesTheBadSetting(t *testing.T) {
 		"Genesis":          func(c *Config) { c.Genesis = types.Configuration{} },
 		"ConfigDelay":      func(c *Config) { c.ConfigDelay = 0 },
 		"MembersMax":       func(c *Config) { c.MembersMax = 3 },
+		"KeptBytesMax":     func(c *Config) { c.KeptBytesMax = -1 },
 		"ClientWindow":     func(c *Config) { c.ClientWindow = 0 },
 		"BatchWindow":      func(c *Config) { c.BatchWindow = types.MaxWindow + 1 },
 		"ClientsMax":       func(c *Config) { c.ClientsMax = 0 },
@@ -433,6 +434,7 @@ func FuzzRestore(f *testing.F) {
 	d.clients[3] = types.NewWindow(8)
 	d.clients[3].Add(5)
 	d.voters[2] = &voter{last: 9, open: []types.Member{{Node: 4, Weight: 1}}}
+	d.kept.add(types.Tx{TxID: types.TxID{Client: 3, No: 5}, Payload: []byte("early")})
 	f.Add(d.snapshotForTest(0))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		cfg := config()

@@ -18,6 +18,7 @@ import (
 //	number of voters, for each in ascending order its ID, the number of its last
 //	vote, and the changes it voted for,
 //	number of clients, for each in ascending order its ID and its window,
+//	the transactions that wait for their turn,
 //	the application's snapshot.
 //
 // Equal states give equal bytes, so that replicas can sign its digest.
@@ -66,6 +67,7 @@ func (d *Delivery) snapshot(e types.Epoch, ended *logState) []byte {
 		b = binary.LittleEndian.AppendUint64(b, uint64(id))
 		b = d.clients[id].AppendWire(b)
 	}
+	b = d.appendKept(b)
 	return types.AppendBytes(b, d.cfg.App.Snapshot())
 }
 
@@ -108,6 +110,7 @@ type state struct {
 	creators []*types.Window
 	voters   map[types.NodeID]*voter
 	clients  map[types.ClientID]*types.Window
+	kept     keptBack
 }
 
 // Restore replaces the state by that after an epoch and forgets what is queued
@@ -146,7 +149,7 @@ func (d *Delivery) Restore(e types.Epoch, snapshot []byte) (*types.Restored, err
 func (d *Delivery) become(s *state) {
 	d.executing, d.coming, d.changes = s.header.Epoch+1, s.header.Configs[len(s.header.Configs)-1].Config, 0
 	d.schedule = types.ScheduleOf(s.header.Configs)
-	d.clients, d.voters = s.clients, s.voters
+	d.clients, d.voters, d.kept = s.clients, s.voters, s.kept
 	for _, config := range s.header.Configs {
 		d.learnKeys(config.Config)
 	}
@@ -177,6 +180,7 @@ func (d *Delivery) readSnapshot(b []byte) (s *state, application []byte, err err
 	}
 	s.voters = readVoters(r)
 	s.clients = d.readClients(r)
+	s.kept = d.readKept(r)
 	application = r.Bytes(len(b))
 	return s, application, r.Close()
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Params are the settings that all replicas of a system share. ClientWindow,
-// ClientsMax, BatchWindow, EpochLength and LeaderPolicy decide what is delivered, so replicas
+// ClientsMax, BatchWindow, ClientOrder, KeptBytesMax, EpochLength and LeaderPolicy decide what is delivered, so replicas
 // that differ in them would diverge; the others only should agree.
 type Params struct {
 	// Batches.
@@ -49,8 +49,10 @@ type Params struct {
 	ResendAfter     time.Duration // then votes that decided nothing yet are sent again
 
 	// Delivery.
-	SlotsFetchingMax int // slots whose batches are asked for ahead of need
-	SlotsQueuedMax   int // slots waiting for batches; with more the replica has fallen behind
+	SlotsFetchingMax int  // slots whose batches are asked for ahead of need
+	SlotsQueuedMax   int  // slots waiting for batches; with more the replica has fallen behind
+	ClientOrder      bool // deliver the transactions of each client strictly by number
+	KeptBytesMax     int  // of transactions that wait for lower numbers of their client
 
 	// State transfer.
 	CatchUpAfter      time.Duration // then a replica that executes nothing asks for the state of a later checkpoint
@@ -93,7 +95,7 @@ func DefaultParams(n int) Params {
 		LeaderPolicy: iss.Blacklist, HeartbeatAfter: time.Second,
 		EarlyMessageMax: 4 * 3 * 32 * n, EarlyBytesMax: 8 << 20, HandedMax: 256,
 		ViewTimeout: 2 * time.Second, ResendAfter: time.Second,
-		SlotsFetchingMax: 64, SlotsQueuedMax: 8 * 64 * n, CatchUpAfter: 2 * time.Second, ChunksInFlightMax: 16, ServeChunksMax: 64,
+		SlotsFetchingMax: 64, SlotsQueuedMax: 8 * 64 * n, KeptBytesMax: 16 << 20, CatchUpAfter: 2 * time.Second, ChunksInFlightMax: 16, ServeChunksMax: 64,
 	}
 }
 

@@ -41,9 +41,8 @@ type Config struct {
 	// and nothing outlives it.
 	Durable bool
 	// Records is what the store holds of an earlier run, in ascending order of
-	// the keys: the replica goes on from there. None begins at genesis. It takes
-	// no second run of one replica in which it forgot something: a store that
-	// lost what it had confirmed is a faulty replica.
+	// the keys: the replica goes on from there. None begins at genesis. A replica
+	// whose store lost what it had confirmed is a faulty one.
 	Records []types.Record
 
 	// Results gets types.SubmitResult, types.Delivered, types.StableCheckpoint,
@@ -224,6 +223,7 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 			Transfer: ids.StateTransfer, Results: results, Configs: watchers, App: cfg.App, Crypto: cfg.Crypto,
 			Genesis: cfg.Genesis, ConfigDelay: p.ConfigDelay(), MembersMax: min(p.EpochLength, types.MaxReplicas),
 			ClientWindow: p.ClientWindow, BatchWindow: p.BatchWindow, ClientsMax: p.ClientsMax,
+			ClientOrder: p.ClientOrder, KeptBytesMax: p.KeptBytesMax,
 			SlotsFetchingMax: p.SlotsFetchingMax, SlotsQueuedMax: p.SlotsQueuedMax,
 		},
 		checkpoint: checkpoint.Config{
