@@ -117,6 +117,8 @@ func (p Params) Validate(n int) error {
 		return fmt.Errorf("replica: ViewTimeout is %v, want more than 0", p.ViewTimeout)
 	case p.ResendAfter <= 0:
 		return fmt.Errorf("replica: ResendAfter is %v, want more than 0", p.ResendAfter)
+	case p.HandedMax < p.BatchWindow:
+		return fmt.Errorf("replica: HandedMax is %d, less than the BatchWindow of %d that one peer may hand over", p.HandedMax, p.BatchWindow)
 	case p.CatchUpAfter <= 0:
 		return fmt.Errorf("replica: CatchUpAfter is %v, want more than 0", p.CatchUpAfter)
 	}
