@@ -46,6 +46,8 @@ type identity struct {
 	renewAt time.Time
 }
 
+func (id *identity) publicKey() ed25519.PublicKey { return id.key.Public().(ed25519.PublicKey) }
+
 // certificate is one that is good for at least half its life.
 func (id *identity) certificate() (*tls.Certificate, error) {
 	id.mu.Lock()

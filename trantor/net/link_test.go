@@ -138,6 +138,32 @@ func TestAPeersKeyNeverChanges(t *testing.T) {
 	eventually(t, "the link to go on", func() bool { return len(s.replicas[1].app.got(0)) == 1 })
 }
 
+// The members are what replicas have ordered: a change that names one without a
+// key or an address must not cut the links between all others.
+func TestAMemberThatCannotBeAPeerKeepsNoOtherOut(t *testing.T) {
+	s := newSystem(t, 3, nil)
+	s.replicas[0].transport.mustSetPeers(t, s.members[:2])
+	s.start()
+	members := append([]types.Member(nil), s.members...)
+	members[1].Addr = "" // It is a peer, and stays one.
+	for _, m := range []types.Member{{Node: 3, Weight: 1, Key: publicKey(testKey(3))}, {Node: 4, Weight: 1, Addr: "127.0.0.1:1"}} {
+		members = append(members, m)
+	}
+	err := s.replicas[0].transport.SetPeers(members)
+	for _, want := range []string{"member 1 ", "member 3 ", "member 4 "} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error %q does not name %s", err, want)
+		}
+	}
+	s.replicas[0].send("hello", 1, 2)
+	for _, r := range s.replicas[1:] {
+		eventually(t, "the message", func() bool { return len(r.app.got(0)) == 1 })
+	}
+	if got := len(s.replicas[0].transport.Stats().Peers); got != 2 {
+		t.Errorf("there are %d peers, want 2", got)
+	}
+}
+
 // gate stops the app's node at its first message until it is opened.
 func gate(a *app) (open func()) {
 	opened := make(chan struct{})

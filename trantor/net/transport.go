@@ -80,24 +80,22 @@ func (t *Transport) Addr() string { return t.door.Addr().String() }
 // that are missing, and reconnects to those with another address. A list may
 // name a member several times, with the same key: the members of several epochs
 // in one list, and the last address counts. It may be called at any time and
-// does not block; on an error nothing has changed.
+// does not block.
+//
+// The error names each member that cannot be what the list says, and why: those
+// stay what they were, peers or none. All others are as the list wants them, for
+// the list is what replicas have ordered, and one mistake in it must not cut the
+// links between the rest.
 func (t *Transport) SetPeers(members []types.Member) error {
-	wanted, err := t.wanted(members)
-	if err != nil {
-		return fmt.Errorf("transport of replica %d: peers: %w", t.cfg.Node, err)
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stopped {
 		return nil
 	}
-	for id, m := range wanted {
-		if p := t.peers[id]; p != nil && !bytes.Equal(p.key, m.Key) {
-			return fmt.Errorf("transport of replica %d: peers: member %d has another key than before", t.cfg.Node, id)
-		}
-	}
+	wanted, wrong := t.wanted(members)
 	for id, p := range t.peers {
-		if _, ok := wanted[id]; !ok {
+		_, stays := wrong[id]
+		if _, ok := wanted[id]; !ok && !stays {
 			p.leave()
 			delete(t.peers, id)
 		}
@@ -113,32 +111,46 @@ func (t *Transport) SetPeers(members []types.Member) error {
 			t.startSender(p)
 		}
 	}
-	return nil
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(wrong)) {
+		errs = append(errs, fmt.Errorf("transport of replica %d: peers: member %d %w", t.cfg.Node, id, wrong[id]))
+	}
+	return errors.Join(errs...)
 }
 
-// wanted are the peers among members.
-func (t *Transport) wanted(members []types.Member) (map[types.NodeID]types.Member, error) {
-	wanted := map[types.NodeID]types.Member{}
+// wanted are the peers among members, and what is wrong with the others.
+func (t *Transport) wanted(members []types.Member) (wanted map[types.NodeID]types.Member, wrong map[types.NodeID]error) {
+	wanted, wrong = map[types.NodeID]types.Member{}, map[types.NodeID]error{}
 	for _, m := range members {
-		before, again := wanted[m.Node]
-		switch {
-		case m.Weight == 0:
+		if m.Weight == 0 {
 			continue
-		case len(m.Key) != ed25519.PublicKeySize:
-			return nil, fmt.Errorf("the key of member %d has %d bytes, want %d", m.Node, len(m.Key), ed25519.PublicKeySize)
-		case again && !bytes.Equal(before.Key, m.Key):
-			return nil, fmt.Errorf("member %d has two keys", m.Node)
-		case m.Node == t.cfg.Node:
-			if !bytes.Equal(m.Key, t.cfg.Key.Public().(ed25519.PublicKey)) {
-				return nil, fmt.Errorf("member %d is this replica, with another key", m.Node)
-			}
-			continue
-		case m.Addr == "":
-			return nil, fmt.Errorf("member %d has no address", m.Node)
 		}
-		wanted[m.Node] = m
+		if err := t.checkMember(m, wanted[m.Node].Key); err != nil {
+			wrong[m.Node] = err
+		} else if m.Node != t.cfg.Node {
+			wanted[m.Node] = m
+		}
 	}
-	return wanted, nil
+	return wanted, wrong
+}
+
+// checkMember tells whether a member can be a peer, or this replica. Before is
+// its key earlier in the list, if it was there.
+func (t *Transport) checkMember(m types.Member, before []byte) error {
+	if p := t.peers[m.Node]; p != nil {
+		before = p.key
+	}
+	switch {
+	case len(m.Key) != ed25519.PublicKeySize:
+		return fmt.Errorf("has a key of %d bytes, want %d", len(m.Key), ed25519.PublicKeySize)
+	case m.Node == t.cfg.Node && !bytes.Equal(m.Key, t.identity.publicKey()):
+		return errors.New("is this replica, with another key")
+	case before != nil && !bytes.Equal(m.Key, before):
+		return errors.New("has another key than before")
+	case m.Node != t.cfg.Node && m.Addr == "":
+		return errors.New("has no address")
+	}
+	return nil
 }
 
 // Start implements mir.Active.
