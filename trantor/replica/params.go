@@ -10,7 +10,8 @@ import (
 )
 
 // Params are the settings that all replicas of a system share. ClientWindow,
-// ClientsMax, BatchWindow, ClientOrder, KeptBytesMax, EpochLength and LeaderPolicy decide what is delivered, so replicas
+// ClientsMax, BatchWindow, ClientOrder, KeptBytesMax, EpochLength, EpochsAheadMax
+// and LeaderPolicy decide what is delivered or what a snapshot holds, so replicas
 // that differ in them would diverge; the others only should agree.
 type Params struct {
 	// Batches.
