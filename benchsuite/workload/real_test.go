@@ -73,11 +73,11 @@ func TestOpenLoopCountsFromTheSchedule(t *testing.T) {
 	}
 }
 
-// Replica 0 uses its slots 0 and 4. The log needs the slots between, and nobody
-// but replica 3 can propose for one of them.
+// Replica 0 forwards to replica 3 too, which is gone, and nobody else can propose
+// for its slots.
 func TestRealRunWithAViewChangeIsVoid(t *testing.T) {
 	params := FixedParams(4)
-	params.ViewTimeout = 10 * time.Millisecond
+	params.ViewTimeout, params.RetryAfter = 10*time.Millisecond, 100*time.Millisecond
 	r, err := newReal(4, 1, params, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,9 @@ import (
 // virtualStepsMax ends a virtual run that never gets done.
 const virtualStepsMax = 1 << 40
 
+// drainMax is the virtual time after which what is missing is lost.
+const drainMax = 10 * time.Minute
+
 // VirtualConfig of a Virtual.
 type VirtualConfig struct {
 	N       int
@@ -145,7 +148,12 @@ func (v *Virtual) Drain() error {
 	for _, id := range v.cfg.Origins {
 		v.sim.Inject(id, mir.Event{To: v.replicas[id].IDs.Mempool, Body: types.Flush{}})
 	}
-	if err := v.sim.RunUntil(func() bool { return v.waiting == 0 }, virtualStepsMax); err != nil {
+	last := v.sim.Now() + drainMax
+	err := v.sim.RunUntil(func() bool { return v.waiting == 0 || v.sim.Now() > last }, virtualStepsMax)
+	if err == nil && v.waiting > 0 {
+		err = fmt.Errorf("%v have passed", drainMax)
+	}
+	if err != nil {
 		return fmt.Errorf("with %d deliveries missing: %w", v.waiting, err)
 	}
 	return nil

@@ -56,30 +56,53 @@ func TestVirtualRunFollowsFromItsSeed(t *testing.T) {
 	}
 }
 
-// With links of exactly 10 ms and batches that are full at once, a batch is
-// delivered after it was sent and acknowledged, proposed, prepared and
-// committed: five delays. Signatures for it: 4 acknowledgements, 4 prepares.
-func TestVirtualMetricsAreWhatTheProtocolCosts(t *testing.T) {
-	const batches = 4
+// oneBatch runs the transactions of one batch, all in one bucket, which is replica
+// 0's, over links of exactly 10 ms.
+func oneBatch(t *testing.T, origin types.NodeID) Metrics {
 	v := newTestVirtual(t, func(cfg *VirtualConfig) {
 		cfg.Latency = sim.Fixed(10 * time.Millisecond)
 		cfg.Rate = 1_000_000_000
-		cfg.Params.EpochLength = 64
+		cfg.Origins = []types.NodeID{origin}
+		cfg.Params.Buckets = 1
 	})
 	v.Reset()
-	submitVirtual(t, v, batches*BatchTxs)
-	m := v.Metrics()
+	submitVirtual(t, v, BatchTxs)
+	return v.Metrics()
+}
+
+// wantDelays checks that transactions that were due within a batch's time of each
+// other took that many delays.
+func wantDelays(t *testing.T, m Metrics, delays int) {
+	t.Helper()
+	least := time.Duration(delays) * 10 * time.Millisecond
 	for what, latency := range map[string]time.Duration{"median": m.P50, "99th percentile": m.P99} {
-		if latency < 50*time.Millisecond || latency > 50*time.Millisecond*1002/1000 {
-			t.Errorf("the %s of the latency is %v, want 5 delays of 10 ms", what, latency)
+		if latency < least || latency > least*1002/1000 {
+			t.Errorf("the %s of the latency is %v, want %d delays of 10 ms", what, latency, delays)
 		}
 	}
+}
+
+// A batch is delivered after it was sent and acknowledged, proposed, prepared and
+// committed: five delays. Signatures for it: 4 acknowledgements, 4 prepares.
+func TestVirtualMetricsAreWhatTheProtocolCosts(t *testing.T) {
+	m := oneBatch(t, 0)
+	wantDelays(t, m, 5)
 	if m.SignsPerBatch != 8 {
 		t.Errorf("%v signatures for a batch, want 8", m.SignsPerBatch)
 	}
 	// To 3 others each: a batch with 3 acknowledgements, a pre-prepare, 3 times
 	// 3 prepares and 4 times 3 commits.
 	if want := float64(3+3+3+9+12) / BatchTxs; m.MessagesPerTx != want {
+		t.Errorf("%v messages for a transaction, want %v", m.MessagesPerTx, want)
+	}
+}
+
+// Whoever is not the leader of a bucket hands its transactions over in four
+// messages, a batch divided by the number of leaders in each.
+func TestForwardingCostsOneDelayAndFewMessages(t *testing.T) {
+	m := oneBatch(t, 1)
+	wantDelays(t, m, 6)
+	if want := float64(4+3+3+3+9+12) / BatchTxs; m.MessagesPerTx != want {
 		t.Errorf("%v messages for a transaction, want %v", m.MessagesPerTx, want)
 	}
 }

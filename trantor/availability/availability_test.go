@@ -272,7 +272,7 @@ func TestValidateNamesTheBadSetting(t *testing.T) {
 		"BatchBytesMax": func(c *Config) { c.BatchBytesMax = 0 },
 		"WindowSize":    func(c *Config) { c.WindowSize = types.MaxWindow + 1 },
 		"HeldBytesMax":  func(c *Config) { c.HeldBytesMax = c.BatchBytesMax - 1 },
-		"Buckets":       func(c *Config) { c.Buckets = -1 },
+		"Buckets":       func(c *Config) { c.Buckets = 0 },
 		"BucketGrace":   func(c *Config) { c.BucketGrace = -1 },
 		"KeepEpochs":    func(c *Config) { c.KeepEpochs = -1 },
 		"RetryAfter":    func(c *Config) { c.RetryAfter = 0 },

@@ -139,6 +139,7 @@ func (a *Availability) voided(no types.BatchNo) bool {
 // same number will never be asked for and goes at once. The batch itself may
 // still be on its way, where delivery had the same bytes of another creator.
 func (a *Availability) onBatchUsed(e types.BatchUsed, out *mir.Out) {
+	a.grow(int(e.Creator) + 1)
 	c := a.creators[e.Creator]
 	if e.Creator == a.cfg.Node {
 		a.onOwnUsed(e, out)

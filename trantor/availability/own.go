@@ -182,7 +182,7 @@ func (a *Availability) peersDue() []types.NodeID {
 // tooOld tells whether no correct replica will acknowledge a batch any more, as
 // far as this one can tell.
 func (a *Availability) tooOld(made types.Epoch) bool {
-	return a.cfg.Buckets > 0 && made+types.Epoch(a.cfg.BucketGrace) < a.epoch
+	return made+types.Epoch(a.cfg.BucketGrace) < a.epoch
 }
 
 // voidOld stops collecting for batches that are too old, and collects for the

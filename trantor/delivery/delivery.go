@@ -373,7 +373,9 @@ func (it *item) complete() bool {
 
 // deliverBatch executes a batch and lets availability know.
 func (d *Delivery) deliverBatch(it *item, b *batch, out *mir.Out) {
-	d.execute(it, b.data, out)
+	if !b.void() {
+		d.execute(it, b.data, out)
+	}
 	d.progress++
 	out.Emit(d.cfg.Availability, types.BatchUsed{
 		Batch: b.cert.Batch, Epoch: it.epoch, Creator: b.cert.Creator, No: b.cert.No,

@@ -1,15 +1,3 @@
-// Package mempool takes transactions from clients and cuts them into batches.
-//
-// Its one opinion is that overload is refused at the door, with a typed error
-// to whoever submitted, and that nothing accepted is ever dropped: what enters
-// leaves in a batch, and stays counted until the log has passed it.
-//
-// It does not look into payloads, and it does not talk to other replicas: a
-// transaction that a client submitted to several replicas is in a batch of each
-// and is delivered once, by delivery.
-//
-// Memory: pending transactions are bounded by PendingBytesMax, clients by
-// ClientsMax (each a window of WindowSize bits).
 package mempool
 
 import (
@@ -18,13 +6,14 @@ import (
 	"time"
 
 	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
 // The reasons for which a transaction is refused.
 var (
-	// ErrDuplicate: this client's transaction with this number is pending here
-	// or delivered already.
+	// ErrDuplicate: a client submitted this client's transaction with this number
+	// here, and it is pending or delivered already.
 	ErrDuplicate = errors.New("mempool: duplicate transaction")
 	// ErrDelivered is the ErrDuplicate of a transaction that is delivered already,
 	// so that nothing more will be heard of it.
@@ -40,30 +29,49 @@ var (
 	ErrTooManyClients = errors.New("mempool: too many clients")
 )
 
+// ReforwardMax batches of BatchBytesMax is what one leader is sent again at a
+// tick, or when an epoch begins: 4 * 512 KiB = 2 MiB.
+const ReforwardMax = 4
+
 // Config of a Mempool.
 type Config struct {
 	Self         mir.ModuleID
-	Availability mir.ModuleID // gets types.NewBatch
+	Net          mir.ModuleID
 	Timer        mir.ModuleID
+	Availability mir.ModuleID // gets types.NewBatch
+	Ordering     mir.ModuleID // gets types.WantEpoch
 	Results      mir.ModuleID // gets types.SubmitResult; 0 for none
+
+	Node        types.NodeID
+	Members     quorum.Membership // of the epochs below ConfigDelay
+	ConfigDelay int
 
 	BatchTxsMax   int           // transactions in a batch
 	BatchBytesMax int           // bytes of an encoded batch
 	BatchTimeout  time.Duration // a batch waits no longer than this to be filled
 	// CloseWhenIdle closes a batch at once where no earlier batch of this
-	// replica is on its way: at low load a transaction waits for nothing.
+	// replica is on its way: at low load a transaction waits for nothing. The
+	// same holds for what is forwarded to one leader.
 	CloseWhenIdle bool
 
-	PayloadBytesMax int // bytes of one payload; must fit a batch
-	PendingBytesMax int // encoded bytes of all transactions accepted and not yet passed by the log
-	WindowSize      int // numbers a client may be ahead of its lowest undelivered one
-	ClientsMax      int // clients ever heard of
+	PayloadBytesMax   int // bytes of one payload; must fit a batch
+	PendingBytesMax   int // encoded bytes of all transactions accepted and not yet passed by the log
+	ForwardedBytesMax int // of these, what one peer forwarded
+	WindowSize        int // numbers a client may be ahead of its lowest undelivered one
+	ClientsMax        int // clients ever heard of
+
+	Buckets    int           // in all; they are shared out among the leaders of an epoch
+	RetryAfter time.Duration // then what was forwarded and is not delivered is sent again
 }
 
 // Validate reports the first setting that cannot work.
 func (c Config) Validate() error {
 	largest := types.BatchHeaderBytes + types.TxHeaderBytes + c.PayloadBytesMax
 	switch {
+	case c.Members.N() == 0:
+		return fmt.Errorf("mempool: Members is empty")
+	case c.ConfigDelay < 1:
+		return fmt.Errorf("mempool: ConfigDelay is %d, want 1 or more", c.ConfigDelay)
 	case c.BatchTxsMax < 1 || c.BatchTxsMax > types.MaxBatchTxs:
 		return fmt.Errorf("mempool: BatchTxsMax is %d, want 1 to %d", c.BatchTxsMax, types.MaxBatchTxs)
 	case c.BatchBytesMax > types.MaxBatchBytes:
@@ -73,41 +81,61 @@ func (c Config) Validate() error {
 			c.PayloadBytesMax, largest, c.BatchBytesMax)
 	case c.PendingBytesMax < c.BatchBytesMax:
 		return fmt.Errorf("mempool: PendingBytesMax is %d, less than a batch of %d", c.PendingBytesMax, c.BatchBytesMax)
+	case c.ForwardedBytesMax < c.PayloadBytesMax+types.TxHeaderBytes:
+		return fmt.Errorf("mempool: ForwardedBytesMax is %d, less than a transaction of %d",
+			c.ForwardedBytesMax, c.PayloadBytesMax+types.TxHeaderBytes)
 	case c.BatchTimeout <= 0:
 		return fmt.Errorf("mempool: BatchTimeout is %v, want more than 0", c.BatchTimeout)
 	case c.WindowSize < 1 || c.WindowSize > types.MaxWindow:
 		return fmt.Errorf("mempool: WindowSize is %d, want 1 to %d", c.WindowSize, types.MaxWindow)
 	case c.ClientsMax < 1:
 		return fmt.Errorf("mempool: ClientsMax is %d, want 1 or more", c.ClientsMax)
+	case c.Buckets < 1:
+		return fmt.Errorf("mempool: Buckets is %d, want 1 or more", c.Buckets)
+	case c.RetryAfter <= 0:
+		return fmt.Errorf("mempool: RetryAfter is %v, want more than 0", c.RetryAfter)
 	}
 	return nil
 }
 
-// batchTimeout fires BatchTimeout after the first transaction of a batch.
-type batchTimeout struct{ batch uint64 }
-
-func (batchTimeout) EventName() string { return "mempool.BatchTimeout" }
-
-// pendingTx is a transaction that was accepted and that the log has not passed.
-type pendingTx struct {
-	bytes int
-	batch uint64 // the batch it is in, by the count of batches closed before
+// Stats counts what became of what peers sent, and what had to be done twice.
+type Stats struct {
+	Misaddressed uint64 // messages of strangers, or of other modules
+	Malformed    uint64 // forwarded messages that do not decode
+	Refused      uint64 // forwarded transactions that are pending, delivered or out of bounds here
+	ShareFull    uint64 // forwarded transactions beyond ForwardedBytesMax
+	Forwarded    uint64 // transactions sent to the leader of their bucket
+	Reforwarded  uint64 // of these, again
+	PutBack      uint64 // transactions of own batches that found no certificate
 }
 
 // Mempool is the module.
 type Mempool struct {
 	cfg     Config
 	clients map[types.ClientID]*types.Window // what is delivered, by client
-	pending map[types.TxID]pendingTx
+	pending map[types.TxID]*entry
 
-	pendingBytes int // Invariant: the sum of bytes over pending.
-	pendingOpen  int // Invariant: how many of pending are in the batch being filled.
+	pendingBytes int   // Invariant: the sum of bytes over pending.
+	peerBytes    []int // Invariant: the part of it that a replica forwarded.
 
-	batch      uint64 // number of batches closed so far; names the one being filled
-	filling    []types.Tx
-	batchBytes int // Invariant: what filling encodes to.
+	schedule *types.Schedule
+	members  quorum.Membership // of the current epoch
+	epoch    types.Epoch
+	leaders  []types.NodeID // of the current epoch; none before the first begins
+	wanted   bool           // types.WantEpoch was sent in this epoch
 
-	misaddressed uint64
+	filling load // The batch being filled.
+	batched int  // Invariant: how many of pending are in closed batches.
+
+	leaving []load // By leader: the message being filled.
+	sent    []int  // By leader: how many of pending were forwarded to it.
+	away    []*entry
+	here    int // Invariant: entries of away that are still away.
+
+	waitingForward bool // Invariant: set while the timer for messages is.
+	ticking        bool // Invariant: set while that for the tick is.
+	scratch        []types.Tx
+	stats          Stats
 }
 
 // New makes an empty mempool. It panics where cfg is not valid.
@@ -115,16 +143,37 @@ func New(cfg Config) *Mempool {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
 	}
-	return &Mempool{
-		cfg:        cfg,
-		clients:    map[types.ClientID]*types.Window{},
-		pending:    map[types.TxID]pendingTx{},
-		batchBytes: types.BatchHeaderBytes,
+	m := &Mempool{
+		cfg:     cfg,
+		clients: map[types.ClientID]*types.Window{},
+		pending: map[types.TxID]*entry{},
 	}
+	genesis := make([]types.EpochConfig, cfg.ConfigDelay)
+	for i := range genesis {
+		genesis[i] = types.EpochConfig{Epoch: types.Epoch(i), Members: cfg.Members}
+	}
+	m.schedule = types.ScheduleOf(genesis)
+	m.setEpoch(0)
+	return m
 }
 
-// Misaddressed counts messages from peers: none has business here.
-func (m *Mempool) Misaddressed() uint64 { return m.misaddressed }
+// Recover goes on from a state after a restart. A mempool has no records:
+// clients submit again what they do not see delivered.
+func (m *Mempool) Recover(records []types.Record, from *types.Restored) error {
+	if len(records) > 0 {
+		return fmt.Errorf("mempool: %d records, want none", len(records))
+	}
+	if from != nil {
+		m.restore(*from)
+	}
+	return nil
+}
+
+// Misaddressed counts messages that have no business here.
+func (m *Mempool) Misaddressed() uint64 { return m.stats.Misaddressed }
+
+// Stats may be read between events.
+func (m *Mempool) Stats() Stats { return m.stats }
 
 // Apply implements mir.Module.
 func (m *Mempool) Apply(ev mir.Event, out *mir.Out) {
@@ -133,18 +182,35 @@ func (m *Mempool) Apply(ev mir.Event, out *mir.Out) {
 		m.onSubmit(e.Tx, out)
 	case types.Flush:
 		m.closeBatch(out)
+		m.flushAll(out)
 	case batchTimeout:
-		if e.batch == m.batch {
+		if e.batch == m.filling.closed {
 			m.closeBatch(out)
 		}
+	case forwardTimeout:
+		m.waitingForward = false
+		m.flushAll(out)
+	case tick:
+		m.onTick(out)
 	case types.Progress:
 		m.onProgress(e, out)
-	case types.Boot, types.EpochConfig, types.EpochBegun, types.Restored, types.BatchVoided:
+	case types.BatchVoided:
+		m.onBatchVoided(e, out)
+	case types.EpochConfig:
+		m.schedule.Add(e)
+		m.grow(e.Members.Slots())
+	case types.EpochBegun:
+		m.onEpochBegun(e, out)
+	case types.Restored:
+		m.restore(e)
+		m.settle(out)
+	case types.Boot:
 	case mir.Received:
-		m.misaddressed++
+		m.onReceived(e, out)
 	default:
 		panic(fmt.Sprintf("mempool: invariant broken: got %s", ev.Body.EventName()))
 	}
+	m.setTick(out)
 }
 
 func (m *Mempool) onSubmit(tx types.Tx, out *mir.Out) {
@@ -155,14 +221,19 @@ func (m *Mempool) onSubmit(tx types.Tx, out *mir.Out) {
 	if err != nil {
 		return
 	}
-	m.add(tx, out)
-	full := len(m.filling) == m.cfg.BatchTxsMax
-	if full || m.idle() {
-		m.closeBatch(out)
+	if e := m.pending[tx.TxID]; e != nil { // A peer forwarded it before.
+		m.peerBytes[e.from] -= e.bytes
+		e.submitted = true
+		return
 	}
+	e := &entry{tx: tx, bytes: types.EncodedTxBytes(tx), submitted: true}
+	m.add(e)
+	m.route(e, out)
+	m.settleAt(e, out)
 }
 
-// admit says why tx is refused, or registers its client.
+// admit says why tx, which a client submitted, is refused, or registers its
+// client.
 func (m *Mempool) admit(tx types.Tx) error {
 	if len(tx.Payload) > m.cfg.PayloadBytesMax {
 		return ErrTooLarge
@@ -177,55 +248,18 @@ func (m *Mempool) admit(tx types.Tx) error {
 	if window.Has(uint64(tx.No)) {
 		return ErrDelivered
 	}
-	if _, ok := m.pending[tx.TxID]; ok {
+	e := m.pending[tx.TxID]
+	if e != nil && e.submitted {
 		return ErrDuplicate
 	}
 	if !window.InReach(uint64(tx.No)) {
 		return ErrWindowFull
 	}
-	if m.pendingBytes+types.EncodedTxBytes(tx) > m.cfg.PendingBytesMax {
+	if e == nil && m.pendingBytes+types.EncodedTxBytes(tx) > m.cfg.PendingBytesMax {
 		return ErrFull
 	}
 	m.clients[tx.Client] = window
 	return nil
-}
-
-// add puts an admitted transaction into the batch being filled, after closing
-// that batch where the transaction does not fit any more.
-func (m *Mempool) add(tx types.Tx, out *mir.Out) {
-	bytes := types.EncodedTxBytes(tx)
-	if m.batchBytes+bytes > m.cfg.BatchBytesMax {
-		m.closeBatch(out)
-	}
-	if len(m.filling) == 0 {
-		out.Emit(m.cfg.Timer, mir.SetTimer{
-			ID:    mir.TimerID{Owner: m.cfg.Self},
-			After: m.cfg.BatchTimeout,
-			Fire:  mir.Event{To: m.cfg.Self, Body: batchTimeout{batch: m.batch}},
-		})
-	}
-	m.filling = append(m.filling, tx)
-	m.batchBytes += bytes
-	m.pending[tx.TxID] = pendingTx{bytes: bytes, batch: m.batch}
-	m.pendingBytes += bytes
-	m.pendingOpen++
-}
-
-// idle tells whether nothing of this replica is on its way and waiting for more
-// transactions is not wanted then.
-func (m *Mempool) idle() bool { return m.cfg.CloseWhenIdle && len(m.pending) == m.pendingOpen }
-
-func (m *Mempool) closeBatch(out *mir.Out) {
-	if len(m.filling) == 0 {
-		return
-	}
-	out.Emit(m.cfg.Timer, mir.CancelTimer{ID: mir.TimerID{Owner: m.cfg.Self}})
-	out.Emit(m.cfg.Availability, types.NewBatch{Data: types.EncodeBatch(m.filling)})
-	m.batch++
-	m.pendingOpen = 0
-	clear(m.filling)
-	m.filling = m.filling[:0]
-	m.batchBytes = types.BatchHeaderBytes
 }
 
 func (m *Mempool) onProgress(p types.Progress, out *mir.Out) {
@@ -236,9 +270,7 @@ func (m *Mempool) onProgress(p types.Progress, out *mir.Out) {
 	for _, id := range p.Dropped {
 		m.forget(id)
 	}
-	if m.idle() {
-		m.closeBatch(out)
-	}
+	m.settle(out)
 }
 
 // client is the window of a client that delivery knows. Delivery bounds how
@@ -252,15 +284,44 @@ func (m *Mempool) client(id types.ClientID) *types.Window {
 	return window
 }
 
-// forget frees what a pending transaction holds.
-func (m *Mempool) forget(id types.TxID) {
-	p, ok := m.pending[id]
-	if !ok {
-		return
+// restore replaces what is known of clients, and forgets what is delivered.
+func (m *Mempool) restore(from types.Restored) {
+	m.clients = make(map[types.ClientID]*types.Window, len(from.Clients))
+	for id, window := range from.Clients { // maprange: each goes to its own place.
+		m.clients[id] = window.Clone()
 	}
-	delete(m.pending, id)
-	m.pendingBytes -= p.bytes
-	if p.batch == m.batch {
-		m.pendingOpen--
+	for id := range m.pending { // maprange: forgetting is sums and marks, in any order.
+		if window := m.clients[id.Client]; window != nil && window.Has(uint64(id.No)) {
+			m.forget(id)
+		}
 	}
+	if len(from.Configs) > 0 {
+		m.schedule = types.ScheduleOf(from.Configs)
+		m.grow(m.schedule.Last().Members.Slots())
+	}
+}
+
+// onBatchVoided routes the transactions of an own batch again. After a restart
+// they may be unknown here.
+func (m *Mempool) onBatchVoided(b types.BatchVoided, out *mir.Out) {
+	txs, err := types.DecodeBatch(b.Data)
+	if err != nil {
+		panic(fmt.Sprintf("mempool: invariant broken: an own batch does not decode: %v", err))
+	}
+	for _, tx := range txs {
+		e := m.pending[tx.TxID]
+		switch {
+		case e == nil && m.admit(tx) == nil:
+			e = &entry{tx: tx, bytes: types.EncodedTxBytes(tx), submitted: true}
+			m.add(e)
+		case e != nil && e.state == inBatch:
+			e.tx.Payload = tx.Payload
+			m.batched--
+		default:
+			continue
+		}
+		m.stats.PutBack++
+		m.route(e, out)
+	}
+	m.settle(out)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
@@ -17,14 +18,27 @@ const (
 	availability
 	timer
 	results
+	net
+	ordering
 )
 
 func config() Config {
 	return Config{
-		Self: self, Availability: availability, Timer: timer, Results: results,
+		Self: self, Net: net, Timer: timer, Availability: availability, Ordering: ordering, Results: results,
+		Members: quorum.Equal(4), ConfigDelay: 3,
 		BatchTxsMax: 3, BatchBytesMax: 200, BatchTimeout: time.Second,
-		PayloadBytesMax: 100, PendingBytesMax: 1000, WindowSize: 8, ClientsMax: 2,
+		PayloadBytesMax: 100, PendingBytesMax: 1000, ForwardedBytesMax: 250, WindowSize: 8, ClientsMax: 2,
+		Buckets: buckets, RetryAfter: time.Minute,
 	}
+}
+
+const buckets = 8
+
+// alone is a mempool that all buckets belong to.
+func alone(cfg Config) *Mempool {
+	m := New(cfg)
+	m.Apply(mir.Event{To: self, Body: types.EpochBegun{Leaders: []types.NodeID{cfg.Node}}}, &mir.Out{})
+	return m
 }
 
 func id(client, no uint64) types.TxID {
@@ -61,22 +75,32 @@ func describe(t *testing.T, ev mir.Event) string {
 		}
 		return fmt.Sprintf("accept(%d/%d)", e.ID.Client, e.ID.No)
 	case types.NewBatch:
-		txs, err := types.DecodeBatch(e.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var ids []string
-		for _, tx := range txs {
-			ids = append(ids, fmt.Sprintf("%d/%d", tx.Client, tx.No))
-		}
-		return "batch(" + strings.Join(ids, ",") + ")"
+		return "batch(" + listed(t, e.Data) + ")"
 	case mir.SetTimer:
-		return "set"
+		return []string{"set", "setforward", "settick"}[e.ID.N]
 	case mir.CancelTimer:
 		return "cancel"
+	case mir.Send:
+		return fmt.Sprintf("forward(%s)>%v", listed(t, e.Msg.(Forward).Data), e.To)
+	case types.WantEpoch:
+		return fmt.Sprintf("want(%d)", e.Epoch)
 	}
 	t.Fatalf("unexpected %s", ev.Body.EventName())
 	return ""
+}
+
+// listed names the transactions of a batch.
+func listed(t *testing.T, data []byte) string {
+	t.Helper()
+	txs, err := types.DecodeBatch(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, tx := range txs {
+		ids = append(ids, fmt.Sprintf("%d/%d", tx.Client, tx.No))
+	}
+	return strings.Join(ids, ",")
 }
 
 func want(t *testing.T, got, want string) {
@@ -101,21 +125,21 @@ func lastError(t *testing.T, m *Mempool, s types.Submit) error {
 }
 
 func TestBatchClosesOnCount(t *testing.T) {
-	m := New(config())
+	m := alone(config())
 	want(t, feed(t, m, submit(1, 0, 1), submit(1, 1, 1)), "accept(1/0) set accept(1/1)")
 	want(t, feed(t, m, submit(2, 0, 1)), "accept(2/0) cancel batch(1/0,1/1,2/0)")
 }
 
 func TestBatchClosesBeforeItExceedsItsBytes(t *testing.T) {
 	// 4 + (20+80) + (20+76) is 200, the limit exactly; one more byte is too much.
-	m := New(config())
+	m := alone(config())
 	want(t, feed(t, m, submit(1, 0, 80), submit(1, 1, 76)), "accept(1/0) set accept(1/1)")
 	want(t, feed(t, m, types.Flush{}), "cancel batch(1/0,1/1)")
 	want(t, feed(t, m, submit(1, 2, 80), submit(1, 3, 77)), "accept(1/2) set accept(1/3) cancel batch(1/2) set")
 }
 
 func TestBatchClosesOnItsOwnTimeoutOnly(t *testing.T) {
-	m := New(config())
+	m := alone(config())
 	var out mir.Out
 	m.Apply(mir.Event{To: self, Body: submit(1, 0, 1)}, &out)
 	set, ok := out.Events()[1].Body.(mir.SetTimer)
@@ -128,13 +152,13 @@ func TestBatchClosesOnItsOwnTimeoutOnly(t *testing.T) {
 }
 
 func TestFlushOfNothingSendsNothing(t *testing.T) {
-	want(t, feed(t, New(config()), types.Flush{}), "")
+	want(t, feed(t, alone(config()), types.Flush{}), "")
 }
 
 func TestIdleReplicaClosesAtOnce(t *testing.T) {
 	cfg := config()
 	cfg.CloseWhenIdle = true
-	m := New(cfg)
+	m := alone(cfg)
 	want(t, feed(t, m, submit(1, 0, 1)), "accept(1/0) set cancel batch(1/0)")
 	want(t, feed(t, m, submit(1, 1, 1), submit(1, 2, 1)), "accept(1/1) set accept(1/2)")
 	want(t, feed(t, m, delivered(id(1, 0))), "cancel batch(1/1,1/2)")
@@ -145,18 +169,18 @@ func TestIdleReplicaClosesAtOnce(t *testing.T) {
 func TestDeliveryElsewhereDoesNotConfuseIdleness(t *testing.T) {
 	cfg := config()
 	cfg.CloseWhenIdle = true
-	m := New(cfg)
+	m := alone(cfg)
 	feed(t, m, submit(1, 0, 1), submit(1, 1, 1), submit(1, 2, 1))
 	// 1/1 waits in the batch being filled, is dropped out of somebody else's
-	// batch, submitted again here, and delivered.
-	want(t, feed(t, m, dropped(id(1, 1)), submit(1, 1, 1)), "accept(1/1) cancel batch(1/1,1/2,1/1)")
+	// batch, which takes it out of this one, submitted again here, and delivered.
+	want(t, feed(t, m, dropped(id(1, 1)), submit(1, 1, 1)), "accept(1/1) cancel batch(1/2,1/1)")
 	want(t, feed(t, m, delivered(id(1, 0), id(1, 1))), "")
 	want(t, feed(t, m, submit(1, 3, 1)), "accept(1/3) set")
 	want(t, feed(t, m, delivered(id(1, 2))), "cancel batch(1/3)")
 }
 
 func TestDuplicatesAreRefused(t *testing.T) {
-	m := New(config())
+	m := alone(config())
 	feed(t, m, submit(1, 0, 1))
 	if err := lastError(t, m, submit(1, 0, 1)); !errors.Is(err, ErrDuplicate) {
 		t.Errorf("pending: %v", err)
@@ -173,7 +197,7 @@ func TestDuplicatesAreRefused(t *testing.T) {
 }
 
 func TestWindowMovesWithTheLowestUndeliveredNumber(t *testing.T) {
-	m := New(config())
+	m := alone(config())
 	if err := lastError(t, m, submit(1, 7, 1)); err != nil {
 		t.Errorf("the last number of the window: %v", err)
 	}
@@ -193,7 +217,7 @@ func TestWindowMovesWithTheLowestUndeliveredNumber(t *testing.T) {
 func TestLimitsAreTypedErrors(t *testing.T) {
 	cfg := config()
 	cfg.PendingBytesMax = 200
-	m := New(cfg)
+	m := alone(cfg)
 	if err := lastError(t, m, submit(1, 0, 101)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("payload of 101 bytes: %v", err)
 	}
@@ -215,7 +239,7 @@ func TestPassedTransactionsFreeTheirBytes(t *testing.T) {
 	} {
 		cfg := config()
 		cfg.PendingBytesMax = 200
-		m := New(cfg)
+		m := alone(cfg)
 		feed(t, m, submit(1, 0, 100), types.Flush{})
 		if err := lastError(t, m, submit(1, 1, 100)); !errors.Is(err, ErrFull) {
 			t.Fatalf("%s: %v", name, err)
@@ -231,7 +255,7 @@ func TestPassedTransactionsFreeTheirBytes(t *testing.T) {
 }
 
 func TestRefusalLeavesNoTrace(t *testing.T) {
-	m := New(config())
+	m := alone(config())
 	for client := range uint64(10) {
 		feed(t, m, submit(client, 8, 1), submit(client, 0, 101))
 	}
@@ -243,11 +267,11 @@ func TestRefusalLeavesNoTrace(t *testing.T) {
 func TestResultsAreOptional(t *testing.T) {
 	cfg := config()
 	cfg.Results = 0
-	want(t, feed(t, New(cfg), submit(1, 0, 1), submit(1, 0, 1)), "set")
+	want(t, feed(t, alone(cfg), submit(1, 0, 1), submit(1, 0, 1)), "set")
 }
 
 func TestMessagesOfPeersAreCounted(t *testing.T) {
-	m := New(config())
+	m := alone(config())
 	want(t, feed(t, m, mir.Received{From: 1, Msg: submit(1, 0, 1)}), "")
 	if got := m.Misaddressed(); got != 1 {
 		t.Errorf("%d messages counted, want 1", got)
@@ -266,6 +290,12 @@ func TestValidateNamesTheBadSetting(t *testing.T) {
 		"BatchTimeout":    func(c *Config) { c.BatchTimeout = 0 },
 		"WindowSize":      func(c *Config) { c.WindowSize = 0 },
 		"ClientsMax":      func(c *Config) { c.ClientsMax = 0 },
+
+		"Members":           func(c *Config) { c.Members = quorum.Membership{} },
+		"ConfigDelay":       func(c *Config) { c.ConfigDelay = 0 },
+		"ForwardedBytesMax": func(c *Config) { c.ForwardedBytesMax = 119 },
+		"Buckets":           func(c *Config) { c.Buckets = 0 },
+		"RetryAfter":        func(c *Config) { c.RetryAfter = 0 },
 	} {
 		cfg := config()
 		spoil(&cfg)
@@ -279,7 +309,7 @@ func TestValidateNamesTheBadSetting(t *testing.T) {
 func TestNothingAcceptedIsLost(t *testing.T) {
 	cfg := config()
 	cfg.ClientsMax, cfg.PendingBytesMax = 10, 2000
-	m := New(cfg)
+	m := alone(cfg)
 	var accepted, batched []string
 	for i := range 500 {
 		body := submit(uint64(i%7), uint64(i/9), i%100)

@@ -194,17 +194,20 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 	}
 	return configs{
 		mempool: mempool.Config{
-			Self: ids.Mempool, Availability: ids.Availability, Timer: ids.Timer, Results: results,
+			Self: ids.Mempool, Net: ids.Net, Timer: ids.Timer,
+			Availability: ids.Availability, Ordering: ids.Ordering, Results: results,
+			Node: cfg.Node, Members: members, ConfigDelay: p.ConfigDelay(),
 			BatchTxsMax: p.BatchTxsMax, BatchBytesMax: p.BatchBytesMax, BatchTimeout: p.BatchTimeout,
-			CloseWhenIdle: p.CloseWhenIdle, PayloadBytesMax: p.PayloadBytesMax, PendingBytesMax: p.PendingBytesMax,
-			WindowSize: p.ClientWindow, ClientsMax: p.ClientsMax,
+			CloseWhenIdle: p.CloseWhenIdle, PayloadBytesMax: p.PayloadBytesMax,
+			PendingBytesMax: p.PendingBytesMax, ForwardedBytesMax: p.ForwardedBytesMax,
+			WindowSize: p.ClientWindow, ClientsMax: p.ClientsMax, Buckets: p.Buckets, RetryAfter: p.RetryAfter,
 		},
 		availability: availability.Config{
 			Self: ids.Availability, Net: ids.Net, Timer: ids.Timer, Store: ids.Store,
 			Mempool: ids.Mempool, Ordering: ids.Ordering, Delivery: ids.Delivery,
 			Node: cfg.Node, Members: members, ConfigDelay: p.ConfigDelay(), Crypto: cfg.Crypto,
 			BatchBytesMax: p.BatchBytesMax, WindowSize: p.BatchWindow, HeldBytesMax: p.PendingBytesMax,
-			KeepEpochs: p.KeepEpochs, RetryAfter: p.RetryAfter,
+			Buckets: p.Buckets, BucketGrace: p.BucketGrace, KeepEpochs: p.KeepEpochs, RetryAfter: p.RetryAfter,
 		},
 		ordering: iss.Config{
 			Node: cfg.Node, Members: members, ConfigDelay: p.ConfigDelay(),
@@ -234,7 +237,7 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 		transfer: statetransfer.Config{
 			Node: cfg.Node, Self: ids.StateTransfer, Net: ids.Net, Timer: ids.Timer, Delivery: ids.Delivery, Checkpoint: ids.Checkpoint,
 			ConfigDelay: p.ConfigDelay(), RetryAfter: p.RetryAfter,
-			CatchUpAfter:      1000 * p.CatchUpAfter, // Until the mempool can go on from a snapshot.
+			CatchUpAfter:      p.CatchUpAfter,
 			ChunksInFlightMax: p.ChunksInFlightMax, ServeChunksMax: p.ServeChunksMax,
 		},
 	}
@@ -264,6 +267,7 @@ func (r *Replica) newInstance(cfg Config) func(types.Segment, quorum.Membership,
 // NewCodec is the wire format of all messages that replicas exchange.
 func NewCodec() *types.Codec {
 	codec := &types.Codec{}
+	mempool.RegisterMessages(codec)
 	availability.RegisterMessages(codec)
 	pbft.RegisterMessages(codec)
 	iss.RegisterMessages(codec)
@@ -274,6 +278,7 @@ func NewCodec() *types.Codec {
 
 // Stats is what the modules counted.
 type Stats struct {
+	Mempool      mempool.Stats
 	Availability availability.Stats
 	Ordering     iss.Stats
 	PBFT         pbft.Stats
@@ -289,6 +294,7 @@ type Stats struct {
 // Stats may be called between two events, on the goroutine that applies them.
 func (r *Replica) Stats() Stats {
 	return Stats{
+		Mempool:      r.mempool.Stats(),
 		Availability: r.availability.Stats(),
 		Ordering:     r.ordering.Stats(),
 		PBFT:         *r.pbft,

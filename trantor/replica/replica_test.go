@@ -155,9 +155,10 @@ func TestTransactionSubmittedEverywhereIsDeliveredOnce(t *testing.T) {
 	if got := len(w.delivered[0]); got != 100 {
 		t.Errorf("%d deliveries of 100 transactions", got)
 	}
-	dropped := w.replicas[0].Stats().Delivery.DuplicateTxs
-	if dropped == 0 {
-		t.Error("no duplicate was ever ordered: the test shows nothing")
+	// Buckets keep most of the other 300 out of the log. Some may be in it twice
+	// where an epoch begins.
+	if dropped := w.replicas[0].Stats().Delivery.DuplicateTxs; dropped >= 100 {
+		t.Errorf("%d duplicates were ordered", dropped)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/mir/sim"
 	"github.com/perfgate/perfgate/trantor/availability"
+	"github.com/perfgate/perfgate/trantor/mempool"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -34,8 +35,11 @@ func (garbler) fate(v *villain, p sim.Packet) (sim.Fate, bool) {
 // carriesTxs is about the messages from which transactions are taken on their
 // sender's word.
 func carriesTxs(m mir.Message) bool {
-	_, ok := m.(availability.Batch)
-	return ok
+	switch m.(type) {
+	case availability.Batch, mempool.Forward:
+		return true
+	}
+	return false
 }
 
 // spoil is the message with one bit flipped.

@@ -1,0 +1,49 @@
+// Package mempool takes transactions from clients, cuts those that are this
+// replica's to order into batches, and forwards the others.
+//
+// Its one opinion is that overload is refused at the door, with a typed error
+// to whoever submitted, and that nothing accepted is ever dropped: what a client
+// submitted stays here, and counted, until the log has passed it.
+//
+// It does not look into payloads. A transaction that a client submitted to
+// several replicas is delivered once, by delivery.
+//
+// # Buckets
+//
+// Each client belongs to a bucket, and each bucket to one leader of an epoch,
+// with every epoch to the next one (ISS, section 3): two leaders do not order one
+// transaction twice, and none can keep one out for long. A mempool takes
+// transactions of all clients. Those in its own buckets go into its batches; the
+// others it forwards to the leader of their bucket, many in one message, which
+// takes them as if they were submitted there, except that nobody is told.
+//
+// A batch, and a message, closes when it holds enough transactions or bytes,
+// after BatchTimeout, or at once where nothing before it is on its way. A message
+// is full with BatchTxsMax divided by the number of leaders: where clients spread
+// over all buckets, it waits as long for its transactions as a batch would.
+//
+// When an epoch begins, the batch being filled is closed for the epoch before,
+// and messages being filled are sorted again. What was forwarded and is not
+// delivered is sent again, to whom the bucket belongs by then, when a whole epoch
+// has passed since, and also after RetryAfter, when ordering is asked for the end
+// of the epoch (types.WantEpoch): the leader may be silent. At a tick, or when an
+// epoch begins, one leader gets ReforwardMax batches' worth again at most, oldest
+// first. Before the first epoch begins everything waits.
+//
+// # Order of one client
+//
+// Transactions of a client are batched, and forwarded, in the order in which they
+// were submitted here. They are delivered in that order if they are submitted at
+// one replica and, between the first and the last, no message is lost or exceeds
+// its sender's share, no leader is deposed, and no epoch begins. A client that needs order in any case submits
+// when the transaction before is delivered.
+//
+// # Memory
+//
+// Transactions that are accepted and not passed by the log are bounded by
+// PendingBytesMax, 64 MiB by default, and about 150 bytes more for each. Of these
+// one peer's take ForwardedBytesMax at most: 64 MiB / (2 * 4) = 8 MiB among four
+// replicas, so that all peers together leave half of the room to the clients of
+// this one. Clients are bounded by ClientsMax, each a window of WindowSize bits; a
+// peer's transactions make no client known before they are delivered.
+package mempool
