@@ -243,16 +243,11 @@ func (bytesCodec) Marshal(v any) (mem.BufferSlice, error) {
 // intrude connects with a certificate, or reports why not.
 func intrude(t *testing.T, addr string, config *tls.Config) (*intruder, error) {
 	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithNoProxy(), grpc.WithDisableRetry(),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{})))
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := dial(t, addr, config)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	t.Cleanup(func() { cancel(); _ = conn.Close() })
 	i := &intruder{t: t, conn: conn, ended: make(chan struct{})}
+	var err error
 	i.stream, err = conn.NewStream(ctx, &framesStream, framesMethod)
 	if err == nil {
 		_, err = i.stream.Header()
@@ -267,6 +262,19 @@ func intrude(t *testing.T, addr string, config *tls.Config) (*intruder, error) {
 		_ = i.stream.RecvMsg(&inFrame{})
 	}()
 	return i, nil
+}
+
+// dial makes a connection that sends any bytes, once it is used.
+func dial(t *testing.T, addr string, config *tls.Config) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+addr,
+		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithNoProxy(), grpc.WithDisableRetry(),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(bytesCodec{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 // intrudeAs connects as a replica whose key we have.

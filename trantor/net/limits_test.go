@@ -167,6 +167,22 @@ func TestAStreamThatEndsKeepsNothingOfTheShare(t *testing.T) {
 	eventually(t, "the share to be given back", func() bool { return r.transport.peer(1).share.used() == 0 })
 }
 
+func TestAStreamOfAnotherMethodCostsAPeerItsConnection(t *testing.T) {
+	s := newSystem(t, 2, nil)
+	r := s.replicas[0]
+	r.start(mir.NodeConfig{})
+	conn := dial(t, s.members[0].Addr, clientTLS(honestCertificate(t, 1)))
+	defer conn.Close()
+	stream, err := conn.NewStream(t.Context(), &framesStream, "/"+serviceName+"/Other")
+	if err == nil {
+		err = stream.RecvMsg(&inFrame{})
+	}
+	if err == nil {
+		t.Fatal("it was served")
+	}
+	eventually(t, "the connection to be closed", func() bool { return !r.peerStats(1).Receiving })
+}
+
 func TestAPeerThatIsTooFastIsReadMoreSlowlyAndLosesNothing(t *testing.T) {
 	for name, edit := range map[string]func(*Limits){
 		"messages": func(l *Limits) { l.MessagesPerSecond = 20 },

@@ -53,6 +53,7 @@ func (t *Transport) newServer() *grpc.Server {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: l.KeepaliveAfter, Timeout: l.KeepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: l.KeepaliveAfter / 2, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true), // Stop returns when they are gone.
+		grpc.UnknownServiceHandler(refuse),
 	)
 	server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: serviceName,
@@ -68,19 +69,15 @@ func (t *Transport) newServer() *grpc.Server {
 // receive reads the stream of one peer. A connection is good for one stream:
 // it is closed at the end, so that opening streams costs a peer a handshake.
 func (t *Transport) receive(stream grpc.ServerStream) error {
-	from, ok := grpcpeer.FromContext(stream.Context())
-	if !ok {
-		return errNotLinked
+	conn, err := connOf(stream)
+	if err != nil {
+		return err
 	}
-	info, ok := from.AuthInfo.(inboundInfo)
-	if !ok {
-		return errNotLinked
-	}
-	defer info.conn.hangUp()
+	defer conn.hangUp()
 	if err := stream.SendHeader(nil); err != nil {
 		return err
 	}
-	r := &receiver{t: t, peer: info.conn.peer, ctx: stream.Context()}
+	r := &receiver{t: t, peer: conn.peer, ctx: stream.Context()}
 	defer r.giveBack()
 	for {
 		var in inFrame
@@ -93,6 +90,30 @@ func (t *Transport) receive(stream grpc.ServerStream) error {
 			return err
 		}
 	}
+}
+
+// refuse ends the connection of a peer that calls what there is not: otherwise it
+// could do so as fast as it can write, beside all rates.
+func refuse(_ any, stream grpc.ServerStream) error {
+	conn, err := connOf(stream)
+	if err != nil {
+		return err
+	}
+	conn.hangUp()
+	return status.Error(codes.Unimplemented, "no such method")
+}
+
+// connOf is the connection that a stream is on.
+func connOf(stream grpc.ServerStream) (*inbound, error) {
+	from, ok := grpcpeer.FromContext(stream.Context())
+	if !ok {
+		return nil, errNotLinked
+	}
+	info, ok := from.AuthInfo.(inboundInfo)
+	if !ok {
+		return nil, errNotLinked
+	}
+	return info.conn, nil
 }
 
 // receiver is one inbound stream.
