@@ -78,9 +78,10 @@ type Instance struct {
 	slots   []*slot
 
 	view    types.View
-	active  bool      // False between leaving for view and entering it.
-	led     *NewView  // The latest one that this replica made.
-	changes []*change // By replica.
+	active  bool         // False between leaving for view and entering it.
+	led     *NewView     // The latest one that this replica made.
+	changes []*change    // By replica.
+	voted   []types.View // By replica: the highest view that a vote of it named. It has left all below.
 
 	waiting   int    // Invariant: how many slots are needed and undecided.
 	leavingOn bool   // The timer for entering view is set.
@@ -110,7 +111,7 @@ func New(cfg Config, segment types.Segment, sub mir.SubID) *Instance {
 	}
 	i := &Instance{
 		cfg: cfg, sub: sub, segment: segment, active: true, all: cfg.Members.Nodes(),
-		changes: make([]*change, cfg.Members.Slots()), answered: make([]bool, cfg.Members.Slots()),
+		changes: make([]*change, cfg.Members.Slots()), voted: make([]types.View, cfg.Members.Slots()), answered: make([]bool, cfg.Members.Slots()),
 	}
 	i.others = slices.DeleteFunc(cfg.Members.Nodes(), func(id types.NodeID) bool { return id == cfg.Node })
 	for at, seq := range segment.Slots {

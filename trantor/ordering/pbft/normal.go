@@ -117,7 +117,11 @@ func (i *Instance) sign(s *slot, v types.View, d types.Digest) *signedStatement 
 
 func (i *Instance) onPrepare(from types.NodeID, m Prepare, out *mir.Out) {
 	s := i.slot(m.Seq)
-	if s == nil || !i.inReach(m.View, i.view) {
+	if s == nil {
+		return
+	}
+	i.noteView(from, m.View, out)
+	if !i.inReach(m.View, i.view) {
 		return
 	}
 	v := &s.round(m.View, i.cfg.Members.Slots()).prepares[from]
@@ -208,6 +212,7 @@ func (i *Instance) onCommit(from types.NodeID, m Commit, out *mir.Out) {
 	if s == nil {
 		return
 	}
+	i.noteView(from, m.View, out)
 	lowest := i.view
 	if !s.decided {
 		lowest -= min(i.view, viewsBehindMax)

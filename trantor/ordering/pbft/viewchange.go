@@ -89,11 +89,23 @@ func (i *Instance) viewToJoin() (types.View, bool) {
 	return smallest, i.cfg.Members.HasCorrect(w)
 }
 
+// noteView remembers the highest view in which a replica votes.
+func (i *Instance) noteView(from types.NodeID, v types.View, out *mir.Out) {
+	if v > i.voted[from] {
+		i.voted[from] = v
+		i.startLeavingTimer(out)
+	}
+}
+
 // quorumLeft tells whether a quorum has left for the current view or beyond.
+//
+// A peer's vote in a view shows that as well as its view change does, and where a
+// new view reached the peer, but not this replica, and its leader crashed, nothing
+// else may ever come.
 func (i *Instance) quorumLeft() bool {
 	var w uint64
 	for id, c := range i.changes {
-		if c != nil && c.View >= i.view {
+		if c != nil && c.View >= i.view || i.voted[id] >= i.view {
 			w += i.cfg.Members.Weight(types.NodeID(id))
 		}
 	}

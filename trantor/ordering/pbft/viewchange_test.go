@@ -411,3 +411,21 @@ func TestDecisionBeforeANewViewGivesItsLeaderNoMoreTime(t *testing.T) {
 		t.Errorf("%d slots decided, timer %+v, want 1 and the timer as it was", len(g.decided[3]), g.timers[3])
 	}
 }
+
+// Found by simulation: the leader of view 1 crashed when its new view had reached
+// one replica only. That one was in view 1 and had no view change to send again;
+// the two others never heard of a third that left, and waited for ever.
+func TestVotesInALaterViewShowThatAQuorumHasLeft(t *testing.T) {
+	g := newGroup(t, 4, 1)
+	g.lost = func(packet) bool { return true }
+	g.need(0, 0)
+	g.expire(0)
+	g.receive(0, 2, g.change(2, 1))
+	if g.patience(0) != nil {
+		t.Fatal("replica 0 gives the leader of view 1 its time, and only two have left view 0")
+	}
+	g.receive(0, 3, g.prepare(3, 1, 0, types.Proposal{}))
+	if g.patience(0) == nil {
+		t.Error("three have left view 0, and replica 0 would wait for the leader of view 1 for ever")
+	}
+}
