@@ -8,6 +8,7 @@ import (
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/availability"
 	"github.com/perfgate/perfgate/trantor/checkpoint"
+	"github.com/perfgate/perfgate/trantor/mempool"
 	"github.com/perfgate/perfgate/trantor/ordering/iss"
 	"github.com/perfgate/perfgate/trantor/ordering/pbft"
 	"github.com/perfgate/perfgate/trantor/types"
@@ -16,6 +17,7 @@ import (
 // newCodec knows all messages.
 func newCodec() *types.Codec {
 	c := &types.Codec{}
+	mempool.RegisterMessages(c)
 	availability.RegisterMessages(c)
 	pbft.RegisterMessages(c)
 	iss.RegisterMessages(c)
@@ -69,6 +71,7 @@ func sampleMessages() []struct {
 		{"ack", availability.Ack{No: 9, Batch: digest(9), Sig: sig}},
 		{"request", availability.Request{ID: id}},
 		{"response", availability.Response{ID: id, Data: batch}},
+		{"forward", mempool.Forward{Data: batch}},
 		{"pre-prepare", pbft.PrePrepare{Seq: 9, Proposal: sampleProposal(4), Sig: sig}},
 		{"prepare", pbft.Prepare{View: 1, Seq: 9, Digest: digest(9), Sig: sig}},
 		{"commit", pbft.Commit{View: 1, Seq: 9, Digest: digest(9)}},

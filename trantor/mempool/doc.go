@@ -35,8 +35,9 @@
 // Transactions of a client are batched, and forwarded, in the order in which they
 // were submitted here. They are delivered in that order if they are submitted at
 // one replica and, between the first and the last, no message is lost or exceeds
-// its sender's share, no leader is deposed, and no epoch begins. A client that needs order in any case submits
-// when the transaction before is delivered.
+// its sender's share, no leader is deposed, and no epoch begins. Where order is
+// asked for in any case, delivery sees to it (its ClientOrder), and this makes it
+// cheap.
 //
 // # Memory
 //
