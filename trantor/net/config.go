@@ -101,7 +101,8 @@ type Limits struct {
 //
 // Memory that one peer can make a replica hold: 4 MiB undelivered, one message of
 // 32 MiB that passes them, one being decoded and one being read, and
-// receiveWindow: 108 MiB. A correct one stays below 20.
+// receiveWindow twice, on a connection and on the one before: 116 MiB. A correct
+// one stays below 20.
 //
 // HoldMax: (64 - 16) MiB in 2 s is 24 MiB/s, which a peer must take to be waited
 // for.

@@ -59,7 +59,8 @@
 //   - A receiver waits for its peer's share, for room in its own node's input,
 //     and for the clock of a token bucket. The first two are freed by its own
 //     node's loop, which applies events; the share is given back by an event in
-//     the same queue (net.Applied), behind the messages that it counts.
+//     the same queue (net.Applied), behind the messages that it counts. Before
+//     it reads anything it waits for the receiver of the peer's connection before.
 //   - Clients wait for outboxes that hold them, that is for senders, and at most
 //     Limits.HoldMax.
 //

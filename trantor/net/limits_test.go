@@ -1,6 +1,8 @@
 package net
 
 import (
+	"bytes"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +183,38 @@ func TestAStreamOfAnotherMethodCostsAPeerItsConnection(t *testing.T) {
 		t.Fatal("it was served")
 	}
 	eventually(t, "the connection to be closed", func() bool { return !r.peerStats(1).Receiving })
+}
+
+// What a connection has on its way stays in memory until its receiver is gone.
+func TestAPeerThatReconnectsWhileTheNodeIsBusyIsReadOnce(t *testing.T) {
+	s := newSystem(t, 2, nil)
+	r := s.replicas[0]
+	open := gate(r.app)
+	defer open()
+	r.start(mir.NodeConfig{InputBatch: 1, ActiveInput: mir.Watermarks{High: 1, Low: 0}})
+	first := intrudeAs(t, s.members[0].Addr, 1)
+	// One is being applied, one is the input, and the third waits for room.
+	for range 3 {
+		first.send(frameOf(appID, []byte("hello")))
+	}
+	eventually(t, "the node to be busy", func() bool { return r.transport.peer(1).share.used() == 3 })
+	const more = 5
+	for range more {
+		intrudeAs(t, s.members[0].Addr, 1).send(frameOf(appID, []byte("again")))
+	}
+	eventually(t, "all receivers but the first and the last to end", func() bool { return receivers() == 2 })
+	if got := r.transport.Counters().MessagesReceived; got != 3 {
+		t.Errorf("%d messages were read, want 3", got)
+	}
+	open()
+	eventually(t, "the last connection's message", func() bool { return len(r.app.got(1)) == 4 })
+}
+
+// receivers is how many streams are being received, in all transports.
+func receivers() int {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	return bytes.Count(stacks, []byte("net.(*Transport).receive("))
 }
 
 func TestAPeerThatIsTooFastIsReadMoreSlowlyAndLosesNothing(t *testing.T) {

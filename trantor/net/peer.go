@@ -27,6 +27,8 @@ type peer struct {
 	ctx    context.Context // Ends when the peer is none any more.
 	cancel context.CancelFunc
 
+	receiving chan struct{} // Capacity 1: full while a receiver is at work.
+
 	mu           sync.Mutex
 	addr         string
 	sessions     uint64             // That had a stream.
@@ -40,9 +42,10 @@ func newPeer(ctx context.Context, m types.Member, cfg Config, dropped *atomic.Ui
 	l := cfg.Limits
 	p := &peer{
 		node: m.Node, key: ed25519.PublicKey(m.Key), addr: m.Addr,
-		outbox:   newOutbox(cfg.Outbox, l.HoldMax, dropped),
-		share:    newShare(l.UndeliveredMessages, l.UndeliveredBytes),
-		messages: rate.NewLimiter(rate.Limit(l.MessagesPerSecond), l.MessagesPerSecond),
+		receiving: make(chan struct{}, 1),
+		outbox:    newOutbox(cfg.Outbox, l.HoldMax, dropped),
+		share:     newShare(l.UndeliveredMessages, l.UndeliveredBytes),
+		messages:  rate.NewLimiter(rate.Limit(l.MessagesPerSecond), l.MessagesPerSecond),
 		// One message must fit what can be saved up.
 		bytes: rate.NewLimiter(rate.Limit(l.BytesPerSecond), max(l.BytesPerSecond, l.MessageBytesMax+mir.FrameHeaderBytes)),
 	}
@@ -111,6 +114,21 @@ func (p *peer) adopt(conn *inbound, now time.Time) error {
 	p.inbound = conn
 	return nil
 }
+
+// beginReceiving waits for the receiver of the connection before, which ends when
+// the node's input has its last message. Otherwise a peer that reconnects while the
+// node is busy would leave what each of its connections had on its way in memory.
+// It reports false when ctx ended.
+func (p *peer) beginReceiving(ctx context.Context) bool {
+	select {
+	case p.receiving <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (p *peer) endReceiving() { <-p.receiving }
 
 // abandon forgets conn, which is closed.
 func (p *peer) abandon(conn *inbound) {

@@ -77,6 +77,10 @@ func (t *Transport) receive(stream grpc.ServerStream) error {
 	if err := stream.SendHeader(nil); err != nil {
 		return err
 	}
+	if !conn.peer.beginReceiving(stream.Context()) {
+		return stream.Context().Err()
+	}
+	defer conn.peer.endReceiving()
 	r := &receiver{t: t, peer: conn.peer, ctx: stream.Context()}
 	defer r.giveBack()
 	for {
