@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // TestScript runs the command as users drive it: one script per behaviour.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:  "testdata/script",
+		Dir: "testdata/script",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "waitfile": waitFile, "joinline": joinLine,
 		},

@@ -97,6 +97,10 @@ func (a *admin) notReady() error {
 	case last.stats.Behind:
 		return errors.New("behind: catching up by state transfer")
 	}
+	// What is stable was agreed on by others too, and may be far ahead of here.
+	if stable := a.server.results.stable.Load(); stable != nil && stable.Epoch > last.stats.Epoch {
+		return fmt.Errorf("behind: in epoch %d, and epoch %d is final", last.stats.Epoch, stable.Epoch)
+	}
 	return a.server.connected()
 }
 
