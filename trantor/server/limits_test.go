@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -263,6 +265,45 @@ func TestAReplicaWithoutAQuorumIsNotReady(t *testing.T) {
 	for id := range 3 {
 		if err := server.WaitReady(ctx, s.runs[id].server.Addrs().Admin); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+var metricName = regexp.MustCompile("trantor_[a-z_]+")
+
+func TestTheMetricsOfTheDocumentsExist(t *testing.T) {
+	page, err := os.ReadFile("../../docs/OPERATIONS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, server.Plan{Replicas: 2, Durable: true, Params: map[string]string{"epoch-length": "2"}})
+	c := s.dial(client.Options{})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	addr := s.runs[0].server.Addrs().Admin
+	for no := 0; ; no++ {
+		if _, err := c.Submit(ctx, putTx(1, no, 1)); err != nil {
+			t.Fatal(err)
+		}
+		status, err := server.AskStatus(ctx, addr, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status.Stable > 0 {
+			break
+		}
+	}
+	metrics, err := server.Ask(ctx, addr, "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := metricName.FindAllString(string(page), -1)
+	if len(names) < 20 {
+		t.Errorf("the page names %d metrics", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(metrics, "\n"+name+" ") && !strings.Contains(metrics, "\n"+name+"{") {
+			t.Errorf("there is no metric %s", name)
 		}
 	}
 }
