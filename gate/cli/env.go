@@ -47,6 +47,7 @@ var commands = []command{
 	{"baseline", "record, show or verify stored baselines", runBaseline, false},
 	{"suite", "write or verify the manifest of a benchmark suite", runSuite, false},
 	{"bisect", "find the commit that made a benchmark slower", runBisect, false},
+	{"calibrate", "measure this gate's own error rates on this machine", runCalibrate, false},
 	{"doctor", "say how fit this machine is for measuring", runDoctor, false},
 	{"version", "print the version", runVersion, false},
 }

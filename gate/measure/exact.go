@@ -98,10 +98,14 @@ func (s *session) replan(ctx context.Context, p *plan) error {
 
 // leafJob runs exactly one benchmark.
 func (s *session) leafJob(p *plan, n, procs int) job {
-	return job{
+	j := job{
 		pattern: leafPattern(p.key.Name), benchtime: itoa(n) + "x", procs: procs,
 		cores: s.pinned(s.drawCore()), timeout: p.timeLimit(n),
 	}
+	if s.ExtraEvery > 0 && s.Slowed(p.key) {
+		j.extra = s.ExtraEvery // of the head side; complete sees to it
+	}
+	return j
 }
 
 // timeLimit is when a run counts as hung: far beyond what the plan expects.

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,7 +110,13 @@ func TestAnInjectedSlowdownHasExactlyTheSizeAskedFor(t *testing.T) {
 }
 
 func TestOnlyTheHeadSideIsMadeSlower(t *testing.T) {
-	s := &session{Config: Config{ExtraEvery: 20}, base: map[string]*pkg{"p": {}}, head: map[string]*pkg{"p": {}}}
+	slowed := func(key recording.Key) bool { return key.Name == "BenchmarkA" }
+	s := &session{Config: Config{ExtraEvery: 20, Slowed: slowed, Cores: []int{0}}, rng: rand.New(rand.NewPCG(1, 1)),
+		base: map[string]*pkg{"p": {}}, head: map[string]*pkg{"p": {}}}
+	job := func(name string) job { return s.leafJob(&plan{key: recording.Key{Pkg: "p", Name: name}}, 100, 1) }
+	if got := s.complete(role{side: recording.Head}, "p", job("BenchmarkB")).extra; got != 0 {
+		t.Errorf("a benchmark that is not to be slower does one operation in %d more", got)
+	}
 	for name, c := range map[string]struct {
 		role role
 		want int
@@ -119,7 +126,7 @@ func TestOnlyTheHeadSideIsMadeSlower(t *testing.T) {
 		"head's stand": {role{side: recording.Head, of: recording.Base}, 0}, // the canary
 		"relinked":     {role{side: recording.Head, binary: "other"}, 20},
 	} {
-		if got := s.complete(c.role, "p", job{}).extra; got != c.want {
+		if got := s.complete(c.role, "p", job("BenchmarkA")).extra; got != c.want {
 			t.Errorf("%s: one operation in %d more, want %d", name, got, c.want)
 		}
 	}

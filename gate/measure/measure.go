@@ -73,9 +73,11 @@ type Config struct {
 	// CoRunOnly leaves the wall channel out, and every benchmark that is measured
 	// by nothing else.
 	CoRunOnly bool
-	// ExtraEvery makes the head side slower by one operation in so many, a slowdown
-	// whose size is known; 0 measures what there is. It is for calibration.
+	// ExtraEvery makes the head side of the benchmarks that Slowed names slower by
+	// one operation in so many, a slowdown whose size is known; 0 measures what there
+	// is. It is for calibration.
 	ExtraEvery int
+	Slowed     func(key recording.Key) bool
 	// Cores are the CPUs to use; numbers below 0 cannot be pinned to.
 	Cores  []int
 	CanPin bool

@@ -416,8 +416,8 @@ func (s *session) complete(r role, path string, j job) job {
 	if r.binary != "" {
 		j.binary = r.binary
 	}
-	if cmp.Or(r.of, r.side) == recording.Head {
-		j.extra = s.ExtraEvery
+	if cmp.Or(r.of, r.side) == recording.Base {
+		j.extra = 0
 	}
 	return j
 }

@@ -39,7 +39,7 @@ var (
 	protocol  = []string{"mir", "trantor/types", "trantor/quorum", "trantor/crypto"}
 	modules   = []string{"trantor/mempool", "trantor/availability", "trantor/ordering/iss", "trantor/ordering/pbft", "trantor/checkpoint", "trantor/statetransfer", "trantor/delivery", "trantor/app"}
 	underTest = join(protocol, modules, "mir/sim", "mir/eventlog", "mir/instrument", "trantor/net", "trantor/client", "trantor/client/wire", "trantor/store", "trantor/store/simdisk", "trantor/replica", "trantor/server", "trantor/cluster", "trantor/simtest", "benchsuite/workload")
-	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/compare", "gate/verdict", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report", "gate/suite"}
+	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/compare", "gate/verdict", "gate/calibrate", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report", "gate/suite"}
 )
 
 var rules = Rules{
@@ -85,6 +85,7 @@ var rules = Rules{
 		"gate/baseline":     {Imports: []string{"gate/recording", xperf}, Tests: []string{"gate/config"}},
 		"gate/compare":      {Imports: []string{"gate/recording", "gate/config", xperf}, Tests: []string{golden, "os/exec"}},
 		"gate/verdict":      {Imports: []string{"gate/compare", "gate/config", "gate/recording"}, Tests: []string{golden}},
+		"gate/calibrate":    {Imports: []string{"gate/compare", "gate/config", "gate/recording", "gate/verdict"}},
 		"gate/profdiff":     {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
 		"gate/culprit":      {Imports: []string{"gate/profdiff", "gate/repo"}, Tests: []string{golden}},
 		"gate/bottleneck":   {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
