@@ -53,13 +53,17 @@ func (v *villain) spoil(m mir.Message) []byte {
 	return b
 }
 
-// garbage is random bytes with a plausible tag. A batch is never among them.
+// garbage is random bytes, mostly with a tag that may exist, and never with one
+// that carries transactions.
 func (v *villain) garbage() raw {
 	b := make(raw, 1+v.rng.IntN(200))
 	for i := range b {
 		b[i] = byte(v.rng.Uint32())
 	}
-	b[0] = []byte{11, 12, 13, 20, 21, 22, 23, 24, 25, 30, 31, 32, 40, 41, 42, 60, 61, 62, 255}[v.rng.IntN(19)]
+	batch, forward := availability.Batch{}.WireTag(), mempool.Forward{}.WireTag()
+	for b[0] == batch || b[0] == forward || b[0] > 70 && !chance(v.rng, 16) {
+		b[0] = byte(v.rng.Uint32())
+	}
 	return b
 }
 

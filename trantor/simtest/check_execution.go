@@ -16,24 +16,26 @@ type entry struct {
 }
 
 // execution: all correct replicas deliver one sequence, in it no transaction
-// twice, and only what was submitted, payload and all.
+// twice, only what was submitted, payload and all, and that of each client by
+// number where this is asked for.
 type execution struct {
 	ground   *ground
 	liveness *liveness
 	log      *logAgreement
 
 	sequence []entry
-	place    map[types.TxID]int  // In sequence.
-	ends     map[types.Epoch]int // How long the sequence is at the end of an epoch.
-	at       []int               // By replica: how much of the sequence it has delivered.
-	lost     []bool              // By replica: it begins again somewhere.
+	place    map[types.TxID]int            // In sequence.
+	ends     map[types.Epoch]int           // How long the sequence is at the end of an epoch.
+	next     map[types.ClientID]types.TxNo // Where per-client order is asked for.
+	at       []int                         // By replica: how much of the sequence it has delivered.
+	lost     []bool                        // By replica: it begins again somewhere.
 
 	checked uint64 // Deliveries that were compared.
 }
 
 func newExecution(g *ground, l *liveness, log *logAgreement, n int) *execution {
 	x := &execution{
-		ground: g, liveness: l, log: log, place: map[types.TxID]int{}, ends: map[types.Epoch]int{},
+		ground: g, liveness: l, log: log, place: map[types.TxID]int{}, ends: map[types.Epoch]int{}, next: map[types.ClientID]types.TxNo{},
 		at: make([]int, n), lost: make([]bool, n),
 	}
 	l.executed = x
@@ -117,6 +119,11 @@ func (x *execution) extend(node types.NodeID, got entry) error {
 	if _, again := x.place[got.id]; again {
 		return fmt.Errorf("no duplicate delivery: replica %d delivers %v again", node, got.id)
 	}
+	ordered := x.ground.params.ClientOrder && got.id.Client != types.ConfigClient
+	if want := x.next[got.id.Client]; ordered && got.id.No != want {
+		return fmt.Errorf("client order: replica %d delivers %v, next of the client is %d", node, got.id, want)
+	}
+	x.next[got.id.Client] = got.id.No + 1
 	x.place[got.id] = len(x.sequence)
 	x.sequence = append(x.sequence, got)
 	return nil

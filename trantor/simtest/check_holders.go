@@ -6,7 +6,6 @@ import (
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/mir/sim"
-	"github.com/perfgate/perfgate/trantor/availability"
 	"github.com/perfgate/perfgate/trantor/ordering/pbft"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -36,26 +35,19 @@ func (p *proposals) observe(s sim.Step) error {
 	return nil
 }
 
-// batchOf is a batch of a creator.
-type batchOf struct {
-	creator types.NodeID
-	no      types.BatchNo
-	digest  types.Digest
-}
-
 // holders: when a correct replica accepts a proposal, some correct replica holds
 // each of its batches, or the batch's number is used up.
 type holders struct {
 	ground *ground
 	values *proposals
-	held   map[batchOf]bool      // By some correct replica.
+	held   map[types.Digest]bool // By some correct replica, which made it durable.
 	used   map[numbered]bool     // In the log. The node is zero.
 	passed map[types.Digest]bool // Proposals that were checked.
 }
 
 func newHolders(g *ground, values *proposals) *holders {
 	return &holders{
-		ground: g, values: values, held: map[batchOf]bool{}, used: map[numbered]bool{}, passed: map[types.Digest]bool{},
+		ground: g, values: values, held: map[types.Digest]bool{}, used: map[numbered]bool{}, passed: map[types.Digest]bool{},
 	}
 }
 
@@ -67,7 +59,11 @@ func (h *holders) restarted(types.NodeID) {}
 func (h *holders) observe(s sim.Step) error {
 	switch e := s.Event.Body.(type) {
 	case mir.Send:
-		return h.onSend(s.Node, e)
+		if m, ok := e.Msg.(pbft.Prepare); ok {
+			return h.onAccept(s.Node, m.Digest)
+		}
+	case types.Persist:
+		h.onPersist(e)
 	case types.Ordered:
 		for _, cert := range e.Proposal.Certs {
 			h.used[numbered{creator: cert.Creator, no: cert.No}] = true
@@ -76,18 +72,13 @@ func (h *holders) observe(s sim.Step) error {
 	return nil
 }
 
-func (h *holders) onSend(node types.NodeID, e mir.Send) error {
-	switch m := e.Msg.(type) {
-	case availability.Batch:
-		h.held[batchOf{node, m.No, types.HashBatch(m.Data)}] = true
-	case availability.Ack:
-		for _, creator := range e.To {
-			h.held[batchOf{creator, m.No, m.Batch}] = true
+// onPersist notes batches. Their records hold them as they are.
+func (h *holders) onPersist(e types.Persist) {
+	for _, put := range e.Puts {
+		if put.Key[0] == types.RecordsAvailability {
+			h.held[types.HashBatch(put.Value)] = true
 		}
-	case pbft.Prepare:
-		return h.onAccept(node, m.Digest)
 	}
-	return nil
 }
 
 func (h *holders) onAccept(node types.NodeID, d types.Digest) error {
@@ -96,7 +87,7 @@ func (h *holders) onAccept(node types.NodeID, d types.Digest) error {
 	}
 	h.passed[d] = true
 	for _, cert := range h.values.values[d].Certs {
-		held := h.held[batchOf{cert.Creator, cert.No, cert.Batch}]
+		held := h.held[cert.Batch]
 		if cert.Batch != voidDigest && !held && !h.used[numbered{creator: cert.Creator, no: cert.No}] {
 			return fmt.Errorf("replica %d accepts a proposal with batch %s, number %d of replica %d: no correct replica ever held it",
 				node, cert.Batch, cert.No, cert.Creator)

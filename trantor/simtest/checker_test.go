@@ -62,6 +62,7 @@ func decided(id types.NodeID, no int) []at {
 
 func newTestChecker() *Checker {
 	s := calm(4)
+	s.Params.ClientOrder = true
 	s.Byzantine = []Villain{{Node: 3}}
 	s.Crashes = []Crash{{Node: 2, Down: Forever}}
 	return NewChecker(s)
@@ -101,6 +102,9 @@ func TestCheckerCatchesEachBrokenInvariant(t *testing.T) {
 	}
 	ack := func(no types.BatchNo, data string) mir.Send {
 		return mir.Send{To: []types.NodeID{3}, Msg: availability.Ack{No: no, Batch: types.HashBatch([]byte(data))}}
+	}
+	hold := func(data string) types.Persist {
+		return types.Persist{Puts: []types.Record{{Key: []byte{types.RecordsAvailability}, Value: []byte(data)}}}
 	}
 	carrying := func(data string) types.Proposal {
 		return types.Proposal{Certs: []types.Certificate{{Creator: 3, No: 1, Batch: types.HashBatch([]byte(data))}}}
@@ -144,6 +148,7 @@ func TestCheckerCatchesEachBrokenInvariant(t *testing.T) {
 		{"validity", []at{submit, deliver(0, 5, tx(1, "a"))}},
 		{"validity", []at{submit, deliver(0, 5, tx(0, "b"))}},
 		{"validity", []at{submit, deliver(0, 5, tx(0, "a")), deliver(1, 5, tx(0, "b"))}},
+		{"client order", []at{{0, types.Submit{Tx: tx(1, "b")}}, deliver(0, 5, tx(1, "b"))}},
 		{"execution", []at{submit, {0, snapshot(0, "a")}, deliver(1, 5, tx(0, "a")), {1, snapshot(0, "a")}}},
 
 		{"checkpoint integrity", []at{{0, snapshot(0, "a")}, {1, snapshot(0, "b")}}},
@@ -169,8 +174,8 @@ func TestCheckerCatchesEachBrokenInvariant(t *testing.T) {
 		{"", []at{{1, ack(4, "a")}, {1, ack(4, "")}, {1, ack(5, "b")}}},
 
 		{"correct holder", accept(carrying("a"))},
-		{"", append([]at{{2, ack(1, "a")}}, accept(carrying("a"))...)},
-		{"correct holder", append([]at{{3, ack(1, "a")}}, accept(carrying("a"))...)},
+		{"", append([]at{{2, hold("a")}}, accept(carrying("a"))...)},
+		{"correct holder", append([]at{{3, hold("a")}}, accept(carrying("a"))...)},
 	} {
 		err := observe(newTestChecker(), tc.events)
 		switch {

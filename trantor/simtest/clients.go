@@ -25,17 +25,16 @@ func newClients(w *world) *clients {
 	return &clients{world: w, open: map[types.TxID]*request{}}
 }
 
-// submit gives a transaction to its replicas. A client that tries again insists
-// on it.
-func (c *clients) submit(sub Submission) {
+// submit is ask for a client that never gives up: if it tries again, it insists.
+func (c *clients) submit(sub Submission, done func(result []byte)) {
 	if sub.RetryEvery > 0 {
 		c.world.checker.Require(sub.Tx)
 	}
-	c.ask(sub, nil)
+	c.ask(sub, done)
 }
 
 // ask gives a transaction to its replicas, again and again if it says so, and
-// calls done with the answer. The client may give up.
+// calls done, which may be nil, with the answer. The client may give up.
 func (c *clients) ask(sub Submission, done func(result []byte)) {
 	c.open[sub.Tx.TxID] = &request{answers: map[types.NodeID]string{}, done: done}
 	c.give(sub)

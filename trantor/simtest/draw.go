@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perfgate/perfgate/mir/sim"
+	"github.com/perfgate/perfgate/trantor/ordering/iss"
 	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
@@ -37,7 +38,6 @@ func Draw(seed uint64) Scenario {
 	}
 	s.drawFaulty(rng)
 	s.drawChanges(rng)
-	s.withoutPending()
 	s.drawLoad(rng)
 	return s
 }
@@ -93,6 +93,11 @@ func (s *Scenario) drawParams(rng *rand.Rand) {
 	p.ResendAfter = p.RetryAfter
 	p.CatchUpAfter = 100*time.Millisecond + upTo(rng, 900*time.Millisecond)
 	p.KeepEpochs = 1
+	p.LeaderPolicy = []iss.Policy{iss.RoundRobin, iss.Blacklist, iss.Backoff}[rng.IntN(3)]
+	p.HeartbeatAfter = 200*time.Millisecond + upTo(rng, 800*time.Millisecond)
+	p.Buckets = 1 + rng.IntN(4*n)
+	p.BucketGrace = 1 + rng.IntN(3)
+	p.ClientOrder = chance(rng, 4)
 	if chance(rng, 3) {
 		p.ClientWindow = 8 + rng.IntN(16)
 		p.BatchWindow = 4 + rng.IntN(8)
@@ -197,7 +202,7 @@ func (s *Scenario) drawChanges(rng *rand.Rand) {
 	for range 1 + rng.IntN(3) {
 		m := types.Member{Node: types.NodeID(rng.IntN(len(config.Members) + 1)), Weight: rng.Uint64N(4)}
 		next, err := config.With(m)
-		if err != nil || !s.endures(next) {
+		if err != nil || !s.endures(next) || int(m.Node) < len(config.Members) && m.Equal(config.Members[m.Node]) {
 			continue
 		}
 		at += upTo(rng, loadEnd/4)
@@ -243,7 +248,8 @@ func order(rng *rand.Rand, n int) []types.NodeID {
 
 // drawLoad gives each client its numbers in a random order, so that windows are
 // used. Half of the transactions are given once, to one replica or two; the
-// clients of the others try until they have their answer.
+// clients of the others try until they have their answer, as all do where one that
+// is lost would keep those after it.
 func (s *Scenario) drawLoad(rng *rand.Rand) {
 	for no := range 1 + rng.IntN(txsMost) {
 		tx := types.Tx{
@@ -254,7 +260,7 @@ func (s *Scenario) drawLoad(rng *rand.Rand) {
 			tx.Payload[i] = byte(rng.Uint32())
 		}
 		sub := Submission{At: upTo(rng, loadEnd), Tx: tx, Nodes: order(rng, s.N())[:1+rng.IntN(min(2, s.N()))]}
-		if chance(rng, 2) || s.Params.ClientWindow < txsMost/clientsMost {
+		if chance(rng, 2) || s.Params.ClientOrder || s.Params.ClientWindow < txsMost/clientsMost {
 			sub.RetryEvery = 200*time.Millisecond + upTo(rng, 800*time.Millisecond)
 		}
 		s.Txs = append(s.Txs, sub)

@@ -11,21 +11,26 @@ import (
 // voteRetry is how long the replicas' operators wait before they ask again.
 const voteRetry = 500 * time.Millisecond
 
-// vote has every replica vote for the i-th change. Those that are no members do
-// so in vain.
-func (w *world) vote(i int, m types.Member) {
-	n := w.scenario.N()
-	for id := range types.NodeID(n) {
-		own := crypto.NewSimulated(w.scenario.Seed, id, n)
-		r := delivery.SignReconfig(own, types.Reconfig{Voter: id, No: uint64(i) + 1, Change: m})
-		w.clients.submit(Submission{
-			Nodes: []types.NodeID{id}, RetryEvery: voteRetry,
-			Tx: types.Tx{
-				TxID:    types.TxID{Client: types.ConfigClient, No: types.TxNo(i*n + int(id))},
-				Payload: r.Encode(),
-			},
-		})
+// vote has a replica vote for the i-th change and, when that is answered, for
+// those after it: votes of one voter that overtake each other are stale. Replicas
+// that are no members vote in vain.
+func (w *world) vote(id types.NodeID, i int) {
+	if i == len(w.scenario.Changes) {
+		return
 	}
+	n, change := w.scenario.N(), w.scenario.Changes[i]
+	own := crypto.NewSimulated(w.scenario.Seed, id, n)
+	r := delivery.SignReconfig(own, types.Reconfig{Voter: id, No: uint64(i) + 1, Change: change.Member})
+	sub := Submission{
+		Nodes: []types.NodeID{id}, RetryEvery: voteRetry,
+		Tx: types.Tx{
+			TxID:    types.TxID{Client: types.ConfigClient, No: types.TxNo(i*n + int(id))},
+			Payload: r.Encode(),
+		},
+	}
+	w.sim.At(change.At, func() {
+		w.clients.submit(sub, func([]byte) { w.vote(id, i+1) })
+	})
 }
 
 // The pump is a client that keeps epochs going: changes take effect some epochs
@@ -47,7 +52,7 @@ func (w *world) pump() {
 		if w.clients.waiting(pumpClient) < pumpMost {
 			node := types.NodeID(int(no) % w.scenario.N())
 			tx := types.Tx{TxID: types.TxID{Client: pumpClient, No: no}, Payload: []byte("pump")}
-			w.clients.submit(Submission{Nodes: []types.NodeID{node}, Tx: tx, RetryEvery: voteRetry})
+			w.clients.submit(Submission{Nodes: []types.NodeID{node}, Tx: tx, RetryEvery: voteRetry}, nil)
 			no++
 		}
 		w.sim.At(w.sim.Now()+pumpEvery, stroke)

@@ -115,10 +115,10 @@ func (w *world) schedule() error {
 		}
 	}
 	for _, sub := range w.scenario.Txs {
-		w.sim.At(sub.At, func() { w.clients.submit(sub) })
+		w.sim.At(sub.At, func() { w.clients.submit(sub, nil) })
 	}
-	for i, c := range w.scenario.Changes {
-		w.sim.At(c.At, func() { w.vote(i, c.Member) })
+	for id := range types.NodeID(w.scenario.N()) {
+		w.vote(id, 0)
 	}
 	for _, v := range w.villains {
 		v.begin()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/perfgate/perfgate/mir/sim"
+	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
@@ -53,16 +54,9 @@ func TestSweep(t *testing.T) {
 func (t *Totals) shown() map[string]uint64 {
 	all := map[string]uint64{
 		"deliveries": t.Deliveries, "view changes": t.ViewChanges, "requeued proposals": t.Requeued,
+		"losses": t.Network.Lost, "blackouts": uint64(t.Blackouts), "restarts": t.Restarts,
+		"state transfers": t.Transfers, "reconfigurations": t.Changes,
 		"crashes": uint64(t.Crashes), "partitions": uint64(t.Partitions), "client retries": t.Retries,
-	}
-	if resendLanded {
-		all["losses"], all["blackouts"] = t.Network.Lost, uint64(t.Blackouts)
-	}
-	if recoverLanded {
-		all["restarts"] = t.Restarts
-	}
-	if transferLanded {
-		all["state transfers"] = t.Transfers
 	}
 	for _, act := range repertoire {
 		all[act.name] = uint64(t.Acts[act.name])
@@ -113,14 +107,18 @@ func TestIdleSystemSendsHeartbeatsOnly(t *testing.T) {
 	}
 }
 
-// calm is n equal replicas without any fault or load.
+// calm is n equal replicas without any fault or load, with epochs and timeouts as
+// short as the sweep's.
 func calm(n int) Scenario {
-	s := Draw(1)
-	s = Scenario{Seed: 1, Genesis: types.EqualConfiguration(n), Params: s.Params, FaultsEnd: time.Second}
-	s.Params.EpochLength = 4 * n
-	s.Params.ClientWindow, s.Params.BatchWindow = 256, 64
-	s.Network = sim.Network{Latency: sim.Fixed(time.Millisecond)}
-	return s
+	p := replica.DefaultParams(n)
+	p.EpochLength, p.EpochsAheadMax, p.CertsPerSlotMax, p.BatchTxsMax = 4*n, 2, 2, 4
+	p.ClientWindow, p.BatchWindow = 256, 64
+	p.ViewTimeout, p.RetryAfter, p.ResendAfter = 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
+	p.CatchUpAfter = 500 * time.Millisecond
+	return Scenario{
+		Seed: 1, Genesis: types.EqualConfiguration(n), Params: p, FaultsEnd: time.Second,
+		Network: sim.Network{Latency: sim.Fixed(time.Millisecond)},
+	}
 }
 
 // A seed means the same scenario as long as Draw does not change.
