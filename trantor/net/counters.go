@@ -13,10 +13,11 @@ type Stats struct {
 	// Refused counts inbound connections that did not become a link: not TLS
 	// 1.3, no or a wrong certificate, a stranger, another system, too slow, or
 	// a peer that is being punished.
-	Refused    uint64
-	Unroutable uint64 // Messages to nodes that are no peers.
-	TooLarge   uint64 // Own messages above MessageBytesMax. They were not sent.
-	Peers      []PeerStats
+	Refused     uint64
+	LastRefusal string // Why, and from where, the last time; empty without any.
+	Unroutable  uint64 // Messages to nodes that are no peers.
+	TooLarge    uint64 // Own messages above MessageBytesMax. They were not sent.
+	Peers       []PeerStats
 }
 
 // PeerStats is about the two links with one peer.
@@ -28,6 +29,7 @@ type PeerStats struct {
 	Reconnects  uint64 // Connections after the first.
 	Failures    uint64 // Attempts that led to no connection.
 	Refused     uint64 // Of these, the handshakes in which the other side was not the peer.
+	LastFailure string // Why the latest of these failed; empty while connected.
 	OutboxBytes int
 	Holding     bool   // The outbox holds our clients.
 	Holds       uint64 // How often it did.
@@ -72,6 +74,7 @@ func (t *Transport) Stats() Stats {
 	s := Stats{
 		NetCounters: t.Counters(),
 		Refused:     t.traffic.refused.Load(),
+		LastRefusal: t.door.lastRefusal(),
 		Unroutable:  t.traffic.unroutable.Load(),
 		TooLarge:    t.traffic.tooLarge.Load(),
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type door struct {
 
 	mu      sync.Mutex
 	closed  bool
+	refusal string                // Of the last connection that was refused.
 	pending []*inbound            // Not through the handshake, oldest first. Invariant: <= HandshakesMax.
 	all     map[*inbound]struct{} // Not closed: the pending ones and a few of each peer.
 }
@@ -84,11 +86,36 @@ func (d *door) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, er
 	conn, info, err := d.handshake(c)
 	d.handshaken(c)
 	if err != nil {
-		d.transport.traffic.refused.Add(1)
+		err = fmt.Errorf("refusing %s: %w", c.RemoteAddr(), err)
+		d.refused(err)
 		c.hangUp()
-		return nil, nil, fmt.Errorf("refusing %s: %w", c.RemoteAddr(), err)
+		return nil, nil, err
 	}
 	return conn, inboundInfo{TLSInfo: info, conn: c}, nil
+}
+
+// refused counts a connection and remembers why it was refused, which gRPC tells
+// nobody.
+func (d *door) refused(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refusal = reason(err)
+	d.transport.traffic.refused.Add(1)
+}
+
+func (d *door) lastRefusal() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refusal
+}
+
+// reasonBytesMax bounds what is kept of an error, in which a stranger may have a
+// say.
+const reasonBytesMax = 512
+
+func reason(err error) string {
+	text := err.Error()
+	return strings.ToValidUTF8(text[:min(len(text), reasonBytesMax)], "?")
 }
 
 func (d *door) handshake(c *inbound) (net.Conn, credentials.TLSInfo, error) {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +51,9 @@ func TestOnlyAPeersKeyOpensALink(t *testing.T) {
 			t.Errorf("%s: got a link", c.name)
 		}
 		eventually(t, c.name+": the refusal to be counted", func() bool { return r.transport.Stats().Refused > before })
+	}
+	if got, want := r.transport.Stats().LastRefusal, errMalformed.Error(); !strings.Contains(got, want) {
+		t.Errorf("the last refusal is %q, want one that says %q", got, want)
 	}
 	// The same way in, with the right certificate, is open.
 	if !intrudeAs(t, s.members[0].Addr, 1).send(frameOf(appID, []byte("hello"))) {
@@ -135,6 +139,15 @@ func TestAPeerAtAnothersAddressIsRefused(t *testing.T) {
 	eventually(t, "the refusal", func() bool { return s.replicas[0].peerStats(1).Refused > 0 })
 	if s.replicas[0].peerStats(1).Connected || len(s.replicas[2].app.got(0)) > 0 {
 		t.Fatal("replica 2 was taken for replica 1")
+	}
+	// The reason reaches whoever asks.
+	eventually(t, "the reason", func() bool {
+		return strings.Contains(s.replicas[0].peerStats(1).LastFailure, "replica 2 answers instead")
+	})
+	s.replicas[0].transport.mustSetPeers(t, s.members)
+	s.replicas[0].waitLinked(1)
+	if got := s.replicas[0].peerStats(1).LastFailure; got != "" {
+		t.Errorf("connected, and the last failure is %q", got)
 	}
 }
 

@@ -94,6 +94,7 @@ func (p *peer) connected() {
 		p.counted.Reconnects++
 	}
 	p.sessions++
+	p.counted.LastFailure = ""
 	p.outbox.connect()
 }
 

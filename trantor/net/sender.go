@@ -63,7 +63,7 @@ func (t *Transport) runSession(p *peer) {
 	defer cancel()
 	conn, stream, err := t.connect(ctx, cancel, p, addr)
 	if err != nil {
-		p.count(func(s *PeerStats) { s.Failures++ })
+		p.count(func(s *PeerStats) { s.Failures++; s.LastFailure = reason(err) })
 		return
 	}
 	defer conn.Close()
