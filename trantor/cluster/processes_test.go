@@ -116,6 +116,9 @@ func (w *writer) verify(ctx context.Context, t *testing.T, c *client.Client) {
 }
 
 func TestNothingThatWasAnsweredIsLostByKilling(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it kills and restarts processes for some seconds")
+	}
 	p, ctx := startProcesses(t)
 	c := dial(ctx, t, p)
 	stop, finish := context.WithCancel(ctx)

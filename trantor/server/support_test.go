@@ -37,7 +37,7 @@ type running struct {
 }
 
 // quick are settings for a test that does not wait.
-var quick = map[string]string{"view-timeout": "300ms", "retry-after": "100ms"}
+var quick = map[string]string{"view-timeout": "3s", "retry-after": "300ms"}
 
 // start sets a system up and runs all of its replicas until the test ends.
 func start(t *testing.T, plan server.Plan) *system {
