@@ -29,7 +29,7 @@ test:
 # sim runs the seeded simulations of a whole cluster over SEEDS seeds; a failure
 # prints the one command that replays it.
 sim:
-	go test -count=1 -timeout 2h ./trantor/simtest -run TestSweep -seeds=$(SEEDS)
+	go test -count=1 -v -timeout 2h ./trantor/simtest -run '^TestSweep$$' -seeds=$(SEEDS)
 
 # bench-smoke runs every benchmark of the suite once: it shows that they work,
 # not how fast they are.

@@ -2,9 +2,10 @@ package simtest
 
 import (
 	"flag"
-	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 var (
 	oneSeed = flag.Int64("seed", -1, "run this seed of the sweep only")
-	seeds   = flag.Uint64("seeds", 300, "how many seeds the sweep runs")
+	seeds   = flag.Uint64("seeds", 240, "how many seeds the sweep runs")
 )
 
 func TestSweep(t *testing.T) {
@@ -23,24 +24,8 @@ func TestSweep(t *testing.T) {
 	if *oneSeed >= 0 {
 		first, last = uint64(*oneSeed), uint64(*oneSeed)+1
 	}
-	var mu sync.Mutex
-	var sum Totals
-	t.Run("seeds", func(t *testing.T) {
-		for seed := first; seed < last; seed++ {
-			t.Run(fmt.Sprint(seed), func(t *testing.T) {
-				t.Parallel()
-				s := Draw(seed)
-				r, err := Run(s)
-				if err != nil {
-					t.Fatalf("%v\n%s\nreplay: go test ./trantor/simtest -run TestSweep -seed=%d", err, s, seed)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				sum.Add(s, r)
-			})
-		}
-	})
-	t.Logf("%s", &sum)
+	sum := sweep(t, first, last)
+	t.Logf("%s", sum)
 	if *oneSeed < 0 && !t.Failed() {
 		for what, n := range sum.shown() {
 			if n == 0 {
@@ -48,6 +33,34 @@ func TestSweep(t *testing.T) {
 			}
 		}
 	}
+}
+
+// sweep runs seeds, as many at a time as there are processors.
+func sweep(t *testing.T, first, last uint64) *Totals {
+	var (
+		mu   sync.Mutex
+		sum  Totals
+		work sync.WaitGroup
+		next atomic.Uint64
+	)
+	next.Store(first)
+	for range runtime.GOMAXPROCS(0) {
+		work.Go(func() {
+			for seed := next.Add(1) - 1; seed < last; seed = next.Add(1) - 1 {
+				s := Draw(seed)
+				r, err := Run(s)
+				if err != nil {
+					t.Errorf("%v\n%s\nreplay: go test ./trantor/simtest -run TestSweep -seed=%d", err, s, seed)
+					continue
+				}
+				mu.Lock()
+				sum.Add(s, r)
+				mu.Unlock()
+			}
+		})
+	}
+	work.Wait()
+	return &sum
 }
 
 // shown is what a sweep must have seen to mean anything.
