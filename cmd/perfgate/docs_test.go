@@ -173,7 +173,7 @@ func newDocsModule(t *testing.T) string {
 	}
 	git := "git -c user.name=tester -c user.email=tester@example.org"
 	for _, step := range []string{
-		"perfgate baseline record --from BUNDLE",
+		"perfgate baseline record BUNDLE",
 		"git init -q -b main && git add -A && " + git + " commit -q -m first && git tag v1",
 		"echo // Second. >>mir/sum.go && git add -A && " + git + " commit -q -m second && git tag v2",
 	} {

@@ -1,18 +1,21 @@
 // Package baseline is the stored record of how a suite performed: one folder
-// per suite and machine class, in the repository, that later runs are compared
-// with.
+// per suite and machine class that later runs are compared with.
 //
-//	baselines/SUITE/CLASS-ID/
+//	SUITE/CLASS-ID/
 //	  manifest.json  what was measured where, the files' hashes, the previous manifest's hash
 //	  plan.json      the planning numbers of each benchmark: iterations, pair deviation
 //	  exact.txt      one run of each exact metric, in benchmark format
 //	  samples.txt    all runs of the measured side, in benchmark format, for benchstat
 //	  ledger.jsonl   same-session ratios from commit to commit, one line per benchmark and unit, only appended to
 //
+// A Store holds such folders: in the repository, where git keeps the history
+// (Folder), or as objects in a bucket (see objects.go for the names there).
+//
 // The one opinion it holds: a broken baseline is an error and never an absence,
-// since an absent one lets a drift pass unseen. Stored times are kept to be
-// looked at; what is compared are exact metrics (see Check), because the same
-// binary's time moves by a third within an hour.
+// since an absent one lets a drift pass unseen. A store that does not answer
+// is a third thing (ErrUnreachable). Stored times are kept to be looked at;
+// what is compared are exact metrics (see Check), because the same binary's
+// time moves by a third within an hour.
 //
 // It does not decide whether a difference matters, and it asks git nothing.
 package baseline
@@ -24,17 +27,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 
 	"github.com/perfgate/perfgate/gate/recording"
 )
 
-// Schema is the version of the format.
-const Schema = 1
+// Schema is the version of the format that is written. Version 1, which is read
+// too, knows no anchor, no pruning, and no class and toolchain in the ledger.
+const (
+	Schema    = 2
+	schemaMin = 1
+)
 
 // The files of a baseline.
 const (
@@ -61,14 +64,36 @@ type Manifest struct {
 	Bundle    string                    `json:"bundle"` // hash of the bundle that it was made from
 	Machine   recording.Machine         `json:"machine"`
 	Units     map[string]recording.Unit `json:"units"`
-	// Record counts the recordings into this folder, from 1.
+	// Record counts the manifests of this suite and class, from 1.
 	Record int `json:"record"`
+	// Measured is the record that brought the samples, where later ones only moved
+	// the anchor or pruned; 0 where this one did.
+	Measured int `json:"measured,omitempty"`
+	// Anchor is the release that drift is counted from; nil where none was chosen.
+	Anchor *Anchor `json:"anchor,omitempty"`
+	// Pruned lists what was dropped, oldest first.
+	Pruned []Pruned `json:"pruned,omitempty"`
 	// Previous is the sha256 of the manifest that this one replaced; empty at first.
 	Previous string `json:"previous"`
 	// LedgerBefore is the ledger as the previous recording left it: a later one
 	// appends, and never rewrites.
 	LedgerBefore Prefix            `json:"ledger-before"`
 	Files        map[string]string `json:"files"`
+}
+
+// Anchor is the commit of a release.
+type Anchor struct {
+	Ref    string `json:"ref"` // as it was named
+	Commit string `json:"commit"`
+}
+
+// Pruned is one pruning: the ledger's lines of records before Before are gone.
+type Pruned struct {
+	Record int `json:"record"` // that pruned
+	Before int `json:"before"`
+	// Dropped are the lines that the ledger began with.
+	Dropped Prefix `json:"dropped"`
+	Lines   int    `json:"lines"`
 }
 
 // Prefix identifies the beginning of a file.
@@ -107,50 +132,50 @@ type Entry struct {
 	Base     string `json:"base"`     // commits
 	Head     string `json:"head"`
 	Ratio
+	// Class and Toolchain are where it was measured; empty in schema 1, where
+	// they are the manifest's.
+	Class     string `json:"class,omitempty"`
+	Toolchain string `json:"toolchain,omitempty"`
+	// Anchor: Base was the anchor when this was recorded.
+	Anchor bool `json:"anchor,omitempty"`
 }
 
 // Baseline is one that was read and verified.
 type Baseline struct {
-	Dir      string
+	// Place is where it lies, for people: a folder, or a URL.
+	Place    string
 	Manifest Manifest
 	Plan     []Planned
 	Exact    []recording.Sample
 	Samples  []recording.Sample
 	Ledger   []Entry
+
+	raw map[string][]byte // the files as they were read
 }
 
-// Verify reports whether dir is a sound baseline.
-func Verify(dir string) error {
-	_, err := Load(dir)
-	return err
+// measured is the record that brought the samples.
+func (m *Manifest) measured() int {
+	if m.Measured > 0 {
+		return m.Measured
+	}
+	return m.Record
 }
 
-// Load reads and verifies a baseline: every hash, the chain, the schema, and
+// parse verifies the files of a baseline: every hash, the chain, the schema, and
 // that each file is as Record writes it.
-func Load(dir string) (*Baseline, error) {
-	b, err := load(dir)
-	if err != nil {
-		return nil, fmt.Errorf("baseline %s: %w", dir, err)
-	}
-	return b, nil
-}
-
-func load(dir string) (*Baseline, error) {
-	data, err := readFiles(dir)
-	if err != nil {
-		return nil, err
-	}
-	b := &Baseline{Dir: dir}
+func parse(place, suite, class string, data map[string][]byte) (*Baseline, error) {
+	b := &Baseline{Place: place, raw: data}
 	if err := decodeJSON(manifestFile, data[manifestFile], &b.Manifest); err != nil {
 		return nil, err
 	}
 	m := &b.Manifest
-	if err := m.check(dir, data); err != nil {
+	if err := m.check(suite, class, data); err != nil {
 		return nil, fmt.Errorf("%s: %w", manifestFile, err)
 	}
 	if err := decodeJSON(planFile, data[planFile], &b.Plan); err != nil {
 		return nil, err
 	}
+	var err error
 	if b.Ledger, err = decodeLedger(data[ledgerFile]); err != nil {
 		return nil, err
 	}
@@ -179,44 +204,9 @@ func (b *Baseline) sideManifest() *recording.Manifest {
 	return m
 }
 
-// readFiles reads the five files and refuses any other, and whatever is no
-// regular file: a link would let a change compare itself with another place.
-func readFiles(dir string) (map[string][]byte, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	data := map[string][]byte{}
-	for _, entry := range entries {
-		name := entry.Name()
-		if name != manifestFile && !slices.Contains(files, name) {
-			return nil, fmt.Errorf("%s does not belong to it", name)
-		}
-		if !entry.Type().IsRegular() {
-			return nil, fmt.Errorf("%s is no regular file", name)
-		}
-		if data[name], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range append([]string{manifestFile}, files...) {
-		if _, ok := data[name]; !ok {
-			return nil, fmt.Errorf("%s is missing", name)
-		}
-	}
-	return data, nil
-}
-
-func (m *Manifest) check(dir string, data map[string][]byte) error {
-	switch {
-	case m.Schema != Schema:
-		return fmt.Errorf("schema %d, but this perfgate reads schema %d", m.Schema, Schema)
-	case filepath.Base(absolute(dir)) != m.Machine.ClassID || filepath.Base(filepath.Dir(absolute(dir))) != m.Suite:
-		return fmt.Errorf("it is of suite %q and class %q, and does not belong in this folder", m.Suite, m.Machine.ClassID)
-	case m.Record < 1 || (m.Previous == "") != (m.Record == 1) || m.Previous != "" && !isHash(m.Previous):
-		return fmt.Errorf("the chain is broken: recording %d has previous manifest %q", m.Record, m.Previous)
-	case len(m.Files) != len(files):
-		return fmt.Errorf("it lists %d files, want %d", len(m.Files), len(files))
+func (m *Manifest) check(suite, class string, data map[string][]byte) error {
+	if err := m.checkItself(suite, class); err != nil {
+		return err
 	}
 	for _, name := range files {
 		if m.Files[name] != sum(data[name]) {
@@ -226,13 +216,36 @@ func (m *Manifest) check(dir string, data map[string][]byte) error {
 	return nil
 }
 
-// absolute makes the parent of a relative folder visible; where the working
-// folder is gone the path stays as it is.
-func absolute(dir string) string {
-	if abs, err := filepath.Abs(dir); err == nil {
-		return abs
+// checkItself is what a manifest shows without its files.
+func (m *Manifest) checkItself(suite, class string) error {
+	switch {
+	case m.Schema < schemaMin || m.Schema > Schema:
+		return fmt.Errorf("schema %d, but this perfgate reads schema %d to %d", m.Schema, schemaMin, Schema)
+	case class != m.Machine.ClassID || suite != m.Suite:
+		return fmt.Errorf("it is of suite %q and class %q, and does not belong in this folder", m.Suite, m.Machine.ClassID)
+	case m.Record < 1 || (m.Previous == "") != (m.Record == 1) || m.Previous != "" && !isHash(m.Previous):
+		return fmt.Errorf("the chain is broken: recording %d has previous manifest %q", m.Record, m.Previous)
+	case m.Measured < 0 || m.Measured >= m.Record && m.Measured != 0:
+		return fmt.Errorf("the chain is broken: recording %d was measured by recording %d", m.Record, m.Measured)
+	case len(m.Files) != len(files):
+		return fmt.Errorf("it lists %d files, want %d", len(m.Files), len(files))
 	}
-	return dir
+	before := 0
+	for _, p := range m.Pruned {
+		if p.Before <= before || p.Record > m.Record || p.Before > p.Record {
+			return fmt.Errorf("the chain is broken: recording %d pruned what came before %d", p.Record, p.Before)
+		}
+		before = p.Before
+	}
+	return nil
+}
+
+// keptFrom is the first record whose lines may be in the ledger.
+func (m *Manifest) keptFrom() int {
+	if len(m.Pruned) == 0 {
+		return 1
+	}
+	return m.Pruned[len(m.Pruned)-1].Before
 }
 
 // checkChain follows the recordings through the ledger: their numbers rise, all
@@ -245,55 +258,24 @@ func (b *Baseline) checkChain(ledger []byte) error {
 		return errors.New("the chain is broken: lines of earlier recordings were changed or are gone")
 	}
 	previous := map[int]string{m.Record: m.Previous}
-	last := 1
+	last := m.keptFrom()
 	for i, e := range b.Ledger {
 		if _, known := previous[e.Record]; !known {
 			previous[e.Record] = e.Previous
 		}
 		switch {
+		case e.Class != "" && e.Class != m.Machine.ClassID:
+			return fmt.Errorf("line %d: it was measured on class %q", i+1, e.Class)
 		case e.Record < last || e.Record > m.Record:
 			return fmt.Errorf("line %d: the chain is broken: recording %d after recording %d of %d", i+1, e.Record, last, m.Record)
 		case e.Previous != previous[e.Record] || (e.Previous == "") != (e.Record == 1):
 			return fmt.Errorf("line %d: the chain is broken: recording %d has previous manifest %q", i+1, e.Record, e.Previous)
-		case e.Record == m.Record && e.Head != m.Commit:
+		case e.Record == m.measured() && e.Head != m.Commit:
 			return fmt.Errorf("line %d: it is of commit %q, but the recording is of %q", i+1, e.Head, m.Commit)
 		}
 		last = e.Record
 	}
 	return nil
-}
-
-// Find looks a baseline up: the machine's own class first, else any other, of
-// which only metrics hold that are the same on every machine. It returns nil
-// where the suite has none, and an error where one is broken.
-func Find(root, suite, classID string) (b *Baseline, sameClass bool, err error) {
-	if err := checkPlace(suite, classID); err != nil {
-		return nil, false, err
-	}
-	entries, err := os.ReadDir(filepath.Join(root, suite))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, fmt.Errorf("looking for a baseline: %w", err)
-	}
-	for _, entry := range entries {
-		if !entry.IsDir() {
-			return nil, false, fmt.Errorf("baseline %s: no folder of a machine class", filepath.Join(root, suite, entry.Name()))
-		}
-		found, err := Load(filepath.Join(root, suite, entry.Name()))
-		if err != nil {
-			return nil, false, err
-		}
-		if entry.Name() == classID {
-			return found, true, nil
-		}
-		// The one that was recorded most often, the first of equals.
-		if b == nil || found.Manifest.Record > b.Manifest.Record {
-			b = found
-		}
-	}
-	return b, false, nil
 }
 
 // placeName is a suite or class that is safe as a folder's name.

@@ -6,6 +6,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,13 +55,26 @@ func source(c, class string) Source {
 	}
 }
 
+// record records into a folder and gives the place.
 func record(t *testing.T, root string, src Source) string {
 	t.Helper()
-	dir, err := Record(root, src)
+	b, err := Record(t.Context(), Folder(root), src)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dir
+	return b.Place
+}
+
+// load reads the baseline in a folder ROOT/SUITE/CLASS.
+func load(t *testing.T, dir string) (*Baseline, error) {
+	t.Helper()
+	suite := filepath.Dir(dir)
+	return Folder(filepath.Dir(suite)).Verify(t.Context(), filepath.Base(suite), filepath.Base(dir))
+}
+
+func find(t *testing.T, root, suite, class string) (*Baseline, bool, error) {
+	t.Helper()
+	return Find(t.Context(), Folder(root), suite, class)
 }
 
 func TestWhatIsRecordedIsReadBack(t *testing.T) {
@@ -68,7 +83,7 @@ func TestWhatIsRecordedIsReadBack(t *testing.T) {
 	if want := filepath.Join(root, "smoke", "c0ffee"); dir != want {
 		t.Errorf("recorded in %s, want %s", dir, want)
 	}
-	b, err := Load(dir)
+	b, err := load(t, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +117,7 @@ func TestSecondRecordingIsChainedAndAppends(t *testing.T) {
 	}
 	record(t, root, source("2", "c0ffee"))
 	record(t, root, source("3", "c0ffee"))
-	b, err := Load(dir)
+	b, err := load(t, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,10 +198,10 @@ func TestEveryKindOfDamageIsAnErrorThatNamesIt(t *testing.T) {
 			rewrite(t, dir, manifestFile, false, replacing(strings.Repeat("2", 40), strings.Repeat("9", 40)))
 		}, "the recording is of"},
 		{"another schema", func(t *testing.T, dir string) {
-			rewrite(t, dir, manifestFile, false, replacing(`"schema": 1`, `"schema": 2`))
-		}, "schema 2"},
+			rewrite(t, dir, manifestFile, false, replacing(`"schema": 2`, `"schema": 3`))
+		}, "schema 3"},
 		{"an unknown key", func(t *testing.T, dir string) {
-			rewrite(t, dir, manifestFile, false, replacing(`"schema": 1`, `"extra": 1, "schema": 1`))
+			rewrite(t, dir, manifestFile, false, replacing(`"schema": 2`, `"extra": 1, "schema": 2`))
 		}, "unknown field"},
 		{"half a manifest", func(t *testing.T, dir string) {
 			rewrite(t, dir, manifestFile, false, func(data []byte) []byte { return data[:len(data)/2] })
@@ -215,14 +230,14 @@ func TestEveryKindOfDamageIsAnErrorThatNamesIt(t *testing.T) {
 			dir := record(t, root, source("1", "c0ffee"))
 			record(t, root, source("2", "c0ffee"))
 			tc.damage(t, dir)
-			err := Verify(dir)
+			_, err := load(t, dir)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("error %v, want one naming %q and the folder", err, tc.want)
 			}
-			if _, _, err := Find(root, "smoke", "other"); err == nil {
+			if _, _, err := find(t, root, "smoke", "other"); err == nil {
 				t.Error("Find takes a broken baseline for an absent one")
 			}
-			if _, err := Record(root, source("3", "c0ffee")); err == nil {
+			if _, err := Record(t.Context(), Folder(root), source("3", "c0ffee")); err == nil {
 				t.Error("a broken baseline was recorded over")
 			}
 		})
@@ -236,43 +251,43 @@ func TestBaselineInAnotherFolderIsRefused(t *testing.T) {
 	if err := os.Rename(dir, moved); err != nil {
 		t.Fatal(err)
 	}
-	if err := Verify(moved); err == nil || !strings.Contains(err.Error(), "does not belong in this folder") {
+	if _, err := load(t, moved); err == nil || !strings.Contains(err.Error(), "does not belong in this folder") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestOwnClassIsFoundBeforeAnother(t *testing.T) {
 	root := t.TempDir()
-	if b, _, err := Find(root, "smoke", "mine"); b != nil || err != nil {
+	if b, _, err := find(t, root, "smoke", "mine"); b != nil || err != nil {
 		t.Fatalf("in an empty folder: %v, %v", b, err)
 	}
 	record(t, root, source("1", "aaa"))
 	record(t, root, source("1", "bbb"))
 	record(t, root, source("2", "bbb"))
-	b, same, err := Find(root, "smoke", "mine")
+	b, same, err := find(t, root, "smoke", "mine")
 	if err != nil || same || b.Manifest.Machine.ClassID != "bbb" {
 		t.Errorf("found %+v, %v, %v; want the class that was recorded most", b, same, err)
 	}
 	record(t, root, source("1", "mine"))
-	if b, same, err = Find(root, "smoke", "mine"); err != nil || !same || b.Manifest.Machine.ClassID != "mine" {
+	if b, same, err = find(t, root, "smoke", "mine"); err != nil || !same || b.Manifest.Machine.ClassID != "mine" {
 		t.Errorf("found %+v, %v, %v; want the own class", b, same, err)
 	}
-	if b, _, err := Find(root, "gate", "mine"); b != nil || err != nil {
+	if b, _, err := find(t, root, "gate", "mine"); b != nil || err != nil {
 		t.Errorf("another suite: %v, %v", b, err)
 	}
 }
 
 func TestPlacesOutsideTheFolderAreRefused(t *testing.T) {
 	for _, place := range []string{"", ".", "..", "../x", "a/b", "-x", "a b", ".hidden"} {
-		if _, _, err := Find(t.TempDir(), place, "c0ffee"); err == nil {
+		if _, _, err := find(t, t.TempDir(), place, "c0ffee"); err == nil {
 			t.Errorf("suite %q was taken", place)
 		}
-		if _, _, err := Find(t.TempDir(), "smoke", place); err == nil {
+		if _, _, err := find(t, t.TempDir(), "smoke", place); err == nil {
 			t.Errorf("class %q was taken", place)
 		}
 		src := source("1", "c0ffee")
 		src.Bundle.Manifest.Suite = place
-		if _, err := Record(t.TempDir(), src); err == nil {
+		if _, err := Record(t.Context(), Folder(t.TempDir()), src); err == nil {
 			t.Errorf("suite %q was recorded", place)
 		}
 	}
@@ -285,7 +300,7 @@ func TestWhatNamesNoCommitOrLacksABenchmarkIsNotRecorded(t *testing.T) {
 	crashed.Bundle.Manifest.Outcomes = []recording.Outcome{{Key: addKey, Kind: recording.Crashed}}
 	for want, src := range map[string]Source{"uncommitted": dirty, "crashed": crashed} {
 		root := t.TempDir()
-		if _, err := Record(root, src); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Record(t.Context(), Folder(root), src); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one naming %q", err, want)
 		}
 		if left, _ := os.ReadDir(root); len(left) > 0 {
@@ -300,19 +315,20 @@ func TestWhatNamesNoCommitOrLacksABenchmarkIsNotRecorded(t *testing.T) {
 func TestRatioWithoutAnIntervalIsNotChained(t *testing.T) {
 	src := source("1", "c0ffee")
 	src.Ratios[0].Hi = math.Inf(1)
-	b, err := Load(record(t, t.TempDir(), src))
+	b, err := load(t, record(t, t.TempDir(), src))
 	if err != nil || len(b.Ledger) != 0 {
 		t.Errorf("ledger %+v, %v", b.Ledger, err)
 	}
 }
 
 func TestOnlyWhatHoldsThereIsCompared(t *testing.T) {
-	b, err := Load(record(t, t.TempDir(), source("1", "c0ffee")))
+	b, err := load(t, record(t, t.TempDir(), source("1", "c0ffee")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	allocs := recording.BaselineCheck{Key: addKey, Unit: "allocs/op", Stored: 3, Head: 3}
-	msgs := recording.BaselineCheck{Key: addKey, Unit: "msgs/op", Stored: 7, Head: 7}
+	three, seven := 3.0, 7.0
+	allocs := recording.BaselineCheck{Key: addKey, Unit: "allocs/op", Stored: 3, Head: 3, Base: &three}
+	msgs := recording.BaselineCheck{Key: addKey, Unit: "msgs/op", Stored: 7, Head: 7, Base: &seven}
 	change := func(unit string, value float64) recording.Bundle {
 		head := bundle("2", "c0ffee")
 		for _, s := range head.Samples {
@@ -330,6 +346,10 @@ func TestOnlyWhatHoldsThereIsCompared(t *testing.T) {
 	}
 	grown := msgs
 	grown.Head = 9
+	noBase := bundle("2", "other")
+	noBase.Samples = slices.DeleteFunc(noBase.Samples, func(s recording.Sample) bool { return s.Side == recording.Base })
+	alone := msgs
+	alone.Base = nil
 	undeclared := bundle("2", "c0ffee")
 	undeclared.Manifest.Units = nil
 	for _, tc := range []struct {
@@ -342,6 +362,7 @@ func TestOnlyWhatHoldsThereIsCompared(t *testing.T) {
 		{"another class", bundle("2", "other"), false, []recording.BaselineCheck{msgs}},
 		{"another number of iterations", longer, true, []recording.BaselineCheck{msgs}},
 		{"a difference is listed too", change("msgs/op", 9), false, []recording.BaselineCheck{grown}},
+		{"not measured on the base side", noBase, false, []recording.BaselineCheck{alone}},
 		{"no longer declared exact", undeclared, false, nil},
 	} {
 		got := b.Check(tc.head, tc.sameClass)
@@ -350,29 +371,27 @@ func TestOnlyWhatHoldsThereIsCompared(t *testing.T) {
 			continue
 		}
 		for i := range got {
-			if got[i] != tc.want[i] {
+			if !reflect.DeepEqual(got[i], tc.want[i]) {
 				t.Errorf("%s: %+v, want %+v", tc.name, got[i], tc.want[i])
 			}
 		}
 	}
 }
 
-func TestReferenceNamesTheBaselineOrSaysWhyThereIsNone(t *testing.T) {
-	root := t.TempDir()
-	ref, err := Reference(root, "baselines", bundle("2", "c0ffee"))
-	if err != nil || ref.Path != "" || !strings.Contains(ref.Why, "baselines holds none of suite smoke") {
-		t.Errorf("reference %+v, %v", ref, err)
+func TestReferenceNamesTheBaseline(t *testing.T) {
+	dir := record(t, t.TempDir(), source("1", "c0ffee"))
+	b, err := load(t, dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if ref, err = Reference(root, "", bundle("2", "c0ffee")); err != nil || ref.Path != "" || ref.Why == "" {
-		t.Errorf("without a folder: reference %+v, %v", ref, err)
-	}
-	dir := record(t, root, source("1", "c0ffee"))
-	ref, err = Reference(root, "baselines", bundle("2", "c0ffee"))
-	if err != nil || ref.Path != "baselines/smoke/c0ffee" || !ref.SameClass || len(ref.Checks) != 2 || ref.Commit != strings.Repeat("1", 40) {
-		t.Errorf("reference %+v, %v", ref, err)
-	}
-	rewrite(t, dir, exactFile, false, replacing("3 allocs", "4 allocs"))
-	if _, err := Reference(root, "baselines", bundle("2", "c0ffee")); err == nil {
-		t.Error("a broken baseline became a reference")
+	for shown, want := range map[string]string{
+		"baselines":        "baselines/smoke/c0ffee",
+		"baselines/":       "baselines/smoke/c0ffee",
+		"s3://bucket/deep": "s3://bucket/deep/smoke/c0ffee",
+	} {
+		ref := b.Reference(shown, true, bundle("2", "c0ffee"))
+		if ref.Path != want || !ref.SameClass || len(ref.Checks) != 2 || ref.Commit != strings.Repeat("1", 40) {
+			t.Errorf("%s: reference %+v", shown, ref)
+		}
 	}
 }

@@ -2,9 +2,6 @@ package baseline
 
 import (
 	"cmp"
-	"fmt"
-	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,7 +9,7 @@ import (
 )
 
 // Check lists every exact metric that both the baseline and the bundle's head
-// side know, whether they agree or not.
+// side know, whether they agree or not, with what the bundle's base side has.
 //
 // A unit declared `assume=exact` counts messages, bytes or simulated time: it
 // holds on every machine. What the runtime counts (allocs/op, B/op) holds within
@@ -34,13 +31,24 @@ func (b *Baseline) Check(bundle recording.Bundle, sameClass bool) []recording.Ba
 		}
 	}
 	var checks []recording.BaselineCheck
-	head, _ := exactSamples(bundle)
+	head, _ := exactSamples(bundle, recording.Head)
+	base, _ := exactSamples(bundle, recording.Base)
+	onBase := map[place]stored{}
+	for _, s := range base {
+		for _, v := range s.Values {
+			onBase[place{s.Key, v.Unit}] = stored{v.Value, s.N}
+		}
+	}
 	for _, s := range head {
 		for _, v := range s.Values {
 			old, ok := known[place{s.Key, v.Unit}]
 			everywhere := b.everywhere(v.Unit) && bundle.Manifest.Units[v.Unit].Assume == "exact"
 			if ok && (everywhere || sameClass && old.n == s.N) {
-				checks = append(checks, recording.BaselineCheck{Key: s.Key, Unit: v.Unit, Stored: old.value, Head: v.Value})
+				check := recording.BaselineCheck{Key: s.Key, Unit: v.Unit, Stored: old.value, Head: v.Value}
+				if b, ok := onBase[place{s.Key, v.Unit}]; ok && b.n == s.N {
+					check.Base = &b.value
+				}
+				checks = append(checks, check)
 			}
 		}
 	}
@@ -57,24 +65,13 @@ func compareTests(ka recording.Key, ua string, kb recording.Key, ub string) int 
 	return cmp.Or(ka.Compare(kb), strings.Compare(ua, ub))
 }
 
-// Reference compares a bundle's head side with the baseline stored below root
-// for its suite and machine class. Shown is root as a person knows it: relative
-// to the module, with slashes; empty where none is configured. The error says that a baseline is there and broken.
-func Reference(root, shown string, bundle recording.Bundle) (*recording.BaselineRef, error) {
-	m := &bundle.Manifest
-	if shown == "" {
-		return &recording.BaselineRef{Why: "perfgate.yml names no folder of baselines"}, nil
-	}
-	b, sameClass, err := Find(root, m.Suite, m.Machine.ClassID)
-	if err != nil {
-		return nil, err
-	}
-	if b == nil {
-		return &recording.BaselineRef{Why: fmt.Sprintf("%s holds none of suite %s; `perfgate baseline record` makes one from this run", path.Clean(shown), m.Suite)}, nil
-	}
+// Reference compares a bundle's head side with a baseline. Shown is its store as
+// a person knows it: relative to the module, with slashes.
+func (b *Baseline) Reference(shown string, sameClass bool, bundle recording.Bundle) *recording.BaselineRef {
+	m := &b.Manifest
 	return &recording.BaselineRef{
-		Path:   path.Join(shown, m.Suite, filepath.Base(b.Dir)),
-		Commit: b.Manifest.Commit, ClassID: b.Manifest.Machine.ClassID,
+		Path:   strings.TrimSuffix(shown, "/") + "/" + m.Suite + "/" + m.Machine.ClassID,
+		Commit: m.Commit, ClassID: m.Machine.ClassID,
 		SameClass: sameClass, Checks: b.Check(bundle, sameClass),
-	}, nil
+	}
 }

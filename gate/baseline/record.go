@@ -1,12 +1,10 @@
 package baseline
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/perfgate/perfgate/gate/recording"
@@ -21,36 +19,33 @@ type Source struct {
 }
 
 // Record stores the head side of a bundle as the baseline of its suite and
-// machine class, in place of the one that is there, and returns its folder. It
-// writes the new folder beside the old one and swaps them, so that a reader
-// finds the one or the other.
-func Record(root string, src Source) (string, error) {
+// machine class, in place of the one that is there.
+func Record(ctx context.Context, s Store, src Source) (*Baseline, error) {
 	m := &src.Bundle.Manifest
 	if err := recordable(m); err != nil {
-		return "", fmt.Errorf("recording a baseline: %w", err)
+		return nil, fmt.Errorf("recording a baseline: %w", err)
 	}
-	dir := filepath.Join(root, m.Suite, m.Machine.ClassID)
-	old, err := Load(dir)
-	if errors.Is(err, fs.ErrNotExist) && !exists(dir) {
-		old, err = nil, nil
-	}
-	if err != nil {
-		// Writing over a broken one would hide what broke it.
-		return "", fmt.Errorf("recording over a broken baseline: %w; restore or remove it first", err)
-	}
-	data, err := encode(src, old)
-	if err != nil {
-		return "", fmt.Errorf("recording a baseline: %w", err)
-	}
-	if err := replace(dir, data); err != nil {
-		return "", fmt.Errorf("writing baseline %s: %w", dir, err)
-	}
-	return dir, Verify(dir)
+	return change(ctx, s, m.Suite, m.Machine.ClassID, func(old *Baseline) (map[string][]byte, error) {
+		return encode(src, old)
+	})
 }
 
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
+// change updates a baseline and reads it back.
+func change(ctx context.Context, s Store, suite, class string, next func(old *Baseline) (map[string][]byte, error)) (*Baseline, error) {
+	refused := false
+	err := s.update(ctx, suite, class, func(old *Baseline) (map[string][]byte, error) {
+		data, err := next(old)
+		refused = err != nil
+		return data, err
+	})
+	switch {
+	case err == nil:
+		return s.Load(ctx, suite, class)
+	case refused || errors.Is(err, ErrUnreachable):
+		return nil, fmt.Errorf("recording a baseline: %w", err)
+	}
+	// Writing over a broken one would hide what broke it.
+	return nil, fmt.Errorf("recording over a broken baseline: %w; restore or remove it first", err)
 }
 
 // recordable: a baseline names a commit, so it holds exactly that commit, and
@@ -86,19 +81,18 @@ func encode(src Source, old *Baseline) (map[string][]byte, error) {
 	}}
 	var ledger []byte
 	if old != nil {
-		if err := b.follow(old, &ledger); err != nil {
-			return nil, err
-		}
+		ledger = b.Manifest.follow(old)
 	}
 	b.Manifest.LedgerBefore = Prefix{len(ledger), sum(ledger)}
 	for _, r := range sortedRatios(src.Ratios) {
-		line, err := encodeEntry(Entry{Record: b.Manifest.Record, Previous: b.Manifest.Previous, Base: bm.Base.Commit, Head: bm.Head.Commit, Ratio: r})
+		line, err := encodeEntry(Entry{Record: b.Manifest.Record, Previous: b.Manifest.Previous, Base: bm.Base.Commit, Head: bm.Head.Commit, Ratio: r,
+			Class: bm.Machine.ClassID, Toolchain: bm.Toolchain, Anchor: b.Manifest.Anchor != nil && b.Manifest.Anchor.Commit == bm.Base.Commit})
 		if err != nil {
 			return nil, err
 		}
 		ledger = append(ledger, line...)
 	}
-	exact, inexact := exactSamples(src.Bundle)
+	exact, inexact := exactSamples(src.Bundle, recording.Head)
 	b.Plan = plan(src, inexact)
 	data := map[string][]byte{ledgerFile: ledger}
 	var err error
@@ -109,26 +103,28 @@ func encode(src Source, old *Baseline) (map[string][]byte, error) {
 	if data[exactFile], err = recording.EncodeSide(like, recording.Head, exact); err != nil {
 		return nil, err
 	}
-	if data[samplesFile], err = recording.EncodeSide(like, recording.Head, headSamples(src.Bundle)); err != nil {
+	if data[samplesFile], err = recording.EncodeSide(like, recording.Head, sideSamples(src.Bundle, recording.Head)); err != nil {
 		return nil, err
 	}
-	b.Manifest.Files = map[string]string{}
-	for _, name := range files {
-		b.Manifest.Files[name] = sum(data[name])
-	}
-	data[manifestFile], err = encodeJSON(b.Manifest)
-	return data, err
+	return data, seal(&b.Manifest, data)
 }
 
-// follow chains a recording to the one that it replaces.
-func (b *Baseline) follow(old *Baseline, ledger *[]byte) error {
-	previous, err := os.ReadFile(filepath.Join(old.Dir, manifestFile))
-	if err != nil {
-		return err
+// seal adds the manifest to the files.
+func seal(m *Manifest, data map[string][]byte) (err error) {
+	m.Files = map[string]string{}
+	for _, name := range files {
+		m.Files[name] = sum(data[name])
 	}
-	b.Manifest.Record, b.Manifest.Previous = old.Manifest.Record+1, sum(previous)
-	*ledger, err = os.ReadFile(filepath.Join(old.Dir, ledgerFile))
+	data[manifestFile], err = encodeJSON(m)
 	return err
+}
+
+// follow chains a manifest to the one that it replaces, and gives the ledger to
+// append to.
+func (m *Manifest) follow(old *Baseline) []byte {
+	m.Record, m.Previous = old.Manifest.Record+1, sum(old.raw[manifestFile])
+	m.Anchor, m.Pruned = old.Manifest.Anchor, old.Manifest.Pruned
+	return slices.Clone(old.raw[ledgerFile])
 }
 
 // sortedRatios drops ratios without a finite interval, which JSON cannot hold
@@ -149,25 +145,25 @@ func sortedRatios(ratios []Ratio) []Ratio {
 	return kept
 }
 
-// headSamples are the runs of the head side that can be compared with another
+// sideSamples are the runs of one side that can be compared with another
 // session's, planning left out.
-func headSamples(b recording.Bundle) []recording.Sample {
+func sideSamples(b recording.Bundle, side recording.Side) []recording.Sample {
 	planned := map[recording.Key]bool{}
 	for _, p := range b.Manifest.Benchmarks {
 		planned[p.Key] = true
 	}
-	var head []recording.Sample
+	var kept []recording.Sample
 	for _, s := range b.Samples {
-		if s.Side == recording.Head && s.Channel != recording.Plan && planned[s.Key] {
-			head = append(head, s)
+		if s.Side == side && s.Channel != recording.Plan && planned[s.Key] {
+			kept = append(kept, s)
 		}
 	}
-	return head
+	return kept
 }
 
 // exactSamples is one run of each benchmark with the metrics of the exact
-// channel that all of head's runs agree on, and the units that they do not.
-func exactSamples(b recording.Bundle) (exact []recording.Sample, inexact map[recording.Key][]string) {
+// channel that all runs of the side agree on, and the units that they do not.
+func exactSamples(b recording.Bundle, side recording.Side) (exact []recording.Sample, inexact map[recording.Key][]string) {
 	tested := map[recording.Key]map[string]bool{}
 	for _, t := range b.Manifest.Family {
 		if t.Channel == recording.Exact {
@@ -179,7 +175,7 @@ func exactSamples(b recording.Bundle) (exact []recording.Sample, inexact map[rec
 	}
 	runs := map[recording.Key][]recording.Sample{}
 	var order []recording.Key
-	for _, s := range headSamples(b) {
+	for _, s := range sideSamples(b, side) {
 		if s.Channel != recording.Exact || tested[s.Key] == nil {
 			continue
 		}
@@ -231,39 +227,4 @@ func plan(src Source, inexact map[recording.Key][]string) []Planned {
 	}
 	slices.SortFunc(plan, func(a, b Planned) int { return a.Key.Compare(b.Key) })
 	return plan
-}
-
-// replace puts the files together beside dir and swaps the folders. Between the
-// two renames there is none for an instant; a failure in between puts the old
-// one back.
-func replace(dir string, data map[string][]byte) (err error) {
-	parent := filepath.Dir(dir)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return err
-	}
-	// The scratch folder lies beside the suite's, where Find does not look.
-	scratch, err := os.MkdirTemp(filepath.Dir(parent), ".recording-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	fresh, retired := filepath.Join(scratch, "new"), filepath.Join(scratch, "old")
-	if err := os.Mkdir(fresh, 0o755); err != nil {
-		return err
-	}
-	for name, content := range data {
-		if err := os.WriteFile(filepath.Join(fresh, name), content, 0o644); err != nil {
-			return err
-		}
-	}
-	if !exists(dir) {
-		return os.Rename(fresh, dir)
-	}
-	if err := os.Rename(dir, retired); err != nil {
-		return err
-	}
-	if err := os.Rename(fresh, dir); err != nil {
-		return errors.Join(err, os.Rename(retired, dir))
-	}
-	return nil
 }

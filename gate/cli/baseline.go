@@ -18,14 +18,13 @@ import (
 	"github.com/perfgate/perfgate/gate/verdict"
 )
 
-const defaultBaselines = "baselines"
+const baselineSynopsis = "baseline record|show|verify|anchor|prune [flags]"
 
-const baselineSynopsis = "baseline record|show|verify [flags]"
-
-// runBaseline has three commands of its own.
+// runBaseline has commands of its own.
 func runBaseline(ctx context.Context, env *Env, args []string) int {
 	commands := map[string]func(context.Context, *Env, []string) int{
 		"record": runBaselineRecord, "show": runBaselineShow, "verify": runBaselineVerify,
+		"anchor": runBaselineAnchor, "prune": runBaselinePrune,
 	}
 	if len(args) > 0 {
 		if run, ok := commands[args[0]]; ok {
@@ -43,15 +42,17 @@ func runBaseline(ctx context.Context, env *Env, args []string) int {
 // runBaselineRecord stores the head side of a bundle.
 func runBaselineRecord(ctx context.Context, env *Env, args []string) int {
 	fs := flag.NewFlagSet("baseline record", flag.ContinueOnError)
-	from := fs.String("from", "", "record the head side of this `BUNDLE`; by default of the newest one of this repository")
-	dir := fs.String("dir", defaultBaselines, "store below `DIR`")
+	place := fs.String("baseline", "", baselineFlagHelp)
 	runURL := fs.String("run-url", "", "note that it was measured at `URL`")
-	fs.Usage = env.usageOf(fs, "baseline record [flags]", "Stores the head side of a bundle as the baseline of its suite and machine class.")
-	if code, ok := env.parse(fs, args, 0); !ok {
+	fs.Usage = env.usageOf(fs, "baseline record [flags] [BUNDLE]", "Stores the head side of a bundle (by default the newest one of this repository) as the\nbaseline of its suite and machine class, and appends what the session says of each\nbenchmark to the ledger.")
+	if code, ok := env.parse(fs, args, -1); !ok {
 		return code
 	}
-	path := env.path(*from)
-	if *from == "" {
+	if fs.NArg() > 1 {
+		return env.fail(verdict.ExitUsage, fmt.Errorf("baseline record: unexpected operand %q; one bundle is recorded at a time", fs.Arg(1)))
+	}
+	path := env.path(fs.Arg(0))
+	if fs.NArg() == 0 {
 		var err error
 		if path, err = newestBundle(ctx, env.Dir); err != nil {
 			return env.fail(verdict.ExitUsage, fmt.Errorf("baseline record: %w", err))
@@ -62,12 +63,26 @@ func runBaselineRecord(ctx context.Context, env *Env, args []string) int {
 		return env.fail(verdict.ExitUsage, fmt.Errorf("baseline record: %w", err))
 	}
 	src.RunURL = *runURL
-	stored, err := baseline.Record(env.path(*dir), src)
+	store, shown, err := env.openBaselines(ctx, *place)
 	if err != nil {
-		return env.fail(verdict.ExitUsage, fmt.Errorf("baseline record from %s: %w", env.relative(path), err))
+		return env.fail(storeCode(err), fmt.Errorf("baseline record: %w", err))
 	}
-	fmt.Fprintf(env.Stdout, "recorded %s from %s\n", env.relative(stored), env.relative(path))
+	defer store.Close()
+	b, err := baseline.Record(ctx, store, src)
+	if err != nil {
+		return env.fail(storeCode(err), fmt.Errorf("baseline record from %s: %w", env.relative(path), err))
+	}
+	fmt.Fprintf(env.Stdout, "recorded %s/%s/%s from %s\n", shown, b.Manifest.Suite, b.Manifest.Machine.ClassID, env.relative(path))
 	return verdict.ExitPass
+}
+
+// storeCode is the exit code where a store of baselines did not do what it was
+// asked: one that cannot be reached says nothing about what it holds.
+func storeCode(err error) int {
+	if errors.Is(err, baseline.ErrUnreachable) {
+		return verdict.ExitNotMeasured
+	}
+	return verdict.ExitUsage
 }
 
 // readSource reads a bundle and what its session says of each timed test.
@@ -125,7 +140,7 @@ func newestBundle(ctx context.Context, dir string) (string, error) {
 		}
 	}
 	if newest == "" {
-		return "", errors.New("this repository has no bundle yet: run `perfgate local` first, or name one with --from BUNDLE")
+		return "", errors.New("this repository has no bundle yet: run `perfgate local` first, or name one: `perfgate baseline record BUNDLE`")
 	}
 	return newest, nil
 }
@@ -133,53 +148,4 @@ func newestBundle(ctx context.Context, dir string) (string, error) {
 // escapeGlob keeps a folder's name from being read as a pattern.
 func escapeGlob(path string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
-}
-
-// runBaselineShow lists the baselines.
-func runBaselineShow(_ context.Context, env *Env, args []string) int {
-	return env.eachBaseline("show", "Lists the stored baselines.", args, func(shown string, b *baseline.Baseline) {
-		m := b.Manifest
-		metrics := 0
-		for _, s := range b.Exact {
-			metrics += len(s.Values)
-		}
-		fmt.Fprintf(env.Stdout, "%s\n  commit     %s, recording %d\n  measured   by %s with %s\n  holds      %d benchmarks, %d exact metrics, %d samples, %d ratios\n",
-			shown, m.Commit, m.Record, m.Tool, m.Toolchain, len(b.Plan), metrics, len(b.Samples), len(b.Ledger))
-	})
-}
-
-// runBaselineVerify checks every hash and chain.
-func runBaselineVerify(_ context.Context, env *Env, args []string) int {
-	return env.eachBaseline("verify", "Checks the stored baselines: hashes, chain, schema.", args, func(shown string, b *baseline.Baseline) {
-		fmt.Fprintf(env.Stdout, "%s: sound, recording %d of %s\n", shown, b.Manifest.Record, b.Manifest.Commit)
-	})
-}
-
-// eachBaseline reads every baseline below --dir. None at all is an error: who
-// asks for them believes that there are some.
-func (e *Env) eachBaseline(name, what string, args []string, show func(string, *baseline.Baseline)) int {
-	flags := flag.NewFlagSet("baseline "+name, flag.ContinueOnError)
-	dir := flags.String("dir", defaultBaselines, "read below `DIR`")
-	flags.Usage = e.usageOf(flags, "baseline "+name+" [flags]", what)
-	if code, ok := e.parse(flags, args, 0); !ok {
-		return code
-	}
-	root := e.path(*dir)
-	folders, err := filepath.Glob(filepath.Join(escapeGlob(root), "*", "*"))
-	if err == nil && len(folders) == 0 {
-		err = fmt.Errorf("%s holds no baseline; record one with `perfgate baseline record`, or name the folder with --dir", *dir)
-	}
-	if err != nil {
-		return e.fail(verdict.ExitUsage, fmt.Errorf("baseline %s: %w", name, err))
-	}
-	code := verdict.ExitPass
-	for _, folder := range folders {
-		b, err := baseline.Load(folder)
-		if err != nil {
-			code = e.fail(verdict.ExitUsage, fmt.Errorf("baseline %s: %w; restore it from git", name, err))
-			continue
-		}
-		show(e.relative(folder), b)
-	}
-	return code
 }

@@ -33,10 +33,10 @@ shown and do not count, and only units declared exact do. Of two files nobody
 knows where they come from: they are taken to belong together.`
 
 // runCompare compares two files, bundles, or a bundle with the stored baseline.
-func runCompare(_ context.Context, env *Env, args []string) int {
+func runCompare(ctx context.Context, env *Env, args []string) int {
 	fs := flag.NewFlagSet("compare", flag.ContinueOnError)
 	format := fs.String("format", "text", "report as `FORMAT`: text, json or markdown")
-	dir := fs.String("dir", defaultBaselines, "look for the stored baseline below `DIR`")
+	place := fs.String("baseline", "", baselineFlagHelp)
 	fs.Usage = env.usageOf(fs, "compare [flags] OLD NEW", compareHelp)
 	if code, ok := env.parse(fs, args, 2); !ok {
 		return code
@@ -44,9 +44,9 @@ func runCompare(_ context.Context, env *Env, args []string) int {
 	if err := checkFormat(*format); err != nil {
 		return env.fail(verdict.ExitUsage, err)
 	}
-	sides, err := env.compareOperands(fs.Args(), *dir)
+	sides, err := env.compareOperands(ctx, fs.Args(), *place)
 	if err != nil {
-		return env.fail(verdict.ExitUsage, fmt.Errorf("compare: %w", err))
+		return env.fail(storeCode(err), fmt.Errorf("compare: %w", err))
 	}
 	table, err := compare.Files(bytes.NewReader(sides[0].text), bytes.NewReader(sides[1].text), [2]string{sides[0].name, sides[1].name})
 	if err != nil {
@@ -94,7 +94,7 @@ type operand struct {
 	manifest *recording.Manifest
 }
 
-func (e *Env) compareOperands(args []string, baselines string) ([2]operand, error) {
+func (e *Env) compareOperands(ctx context.Context, args []string, baselines string) ([2]operand, error) {
 	var sides [2]operand
 	for i, arg := range args {
 		if arg == "baseline" {
@@ -114,7 +114,7 @@ func (e *Env) compareOperands(args []string, baselines string) ([2]operand, erro
 			return sides, errors.New("baseline: the other operand has to be a bundle, which says the suite and the machine class")
 		}
 		var err error
-		if sides[i], err = e.baselineOperand(baselines, other); err != nil {
+		if sides[i], err = e.baselineOperand(ctx, baselines, other); err != nil {
 			return sides, err
 		}
 	}
@@ -182,19 +182,24 @@ func readBundleSide(name, path string, side recording.Side) (operand, error) {
 }
 
 // baselineOperand is the stored baseline that belongs to a bundle.
-func (e *Env) baselineOperand(dir string, other *recording.Manifest) (operand, error) {
+func (e *Env) baselineOperand(ctx context.Context, place string, other *recording.Manifest) (operand, error) {
 	if other.Suite == "" {
 		return operand{}, errors.New("baseline: the bundle has no suite, and baselines are kept by suite; measure with `perfgate local --suite NAME`")
 	}
-	b, _, err := baseline.Find(e.path(dir), other.Suite, other.Machine.ClassID)
+	store, shown, err := e.openBaselines(ctx, place)
+	if err != nil {
+		return operand{}, err
+	}
+	defer store.Close()
+	b, _, err := baseline.Find(ctx, store, other.Suite, other.Machine.ClassID)
 	if err != nil {
 		return operand{}, err
 	}
 	if b == nil {
-		return operand{}, fmt.Errorf("baseline: %s holds none of suite %s; record one with `perfgate baseline record`, or name the folder with --dir", dir, other.Suite)
+		return operand{}, fmt.Errorf("baseline: %s holds none of suite %s; record one with `perfgate baseline record`, or name the place with --baseline", shown, other.Suite)
 	}
 	return operand{
-		name: e.relative(b.Dir), session: "baseline " + b.Manifest.Bundle,
+		name: shown + "/" + other.Suite + "/" + b.Manifest.Machine.ClassID, session: "baseline " + b.Manifest.Bundle,
 		text: benchmarkText(b.Manifest.Units, b.Manifest.Machine, other.Family, b.Samples),
 	}, nil
 }

@@ -31,6 +31,8 @@ type measureFlags struct {
 	timeout  time.Duration
 	budget   time.Duration
 	shard    shardFlag
+	baseline string
+	against  bool
 }
 
 // patterns is a flag that may be given several times.
@@ -50,6 +52,8 @@ func (f *measureFlags) define(fs *flag.FlagSet) {
 	fs.DurationVar(&f.budget, "budget", 0, "stop measuring after `DURATION`, builds included; what is undecided then is inconclusive (default: the suite's, or 5m)")
 	fs.DurationVar(&f.timeout, "timeout", time.Minute, "a benchmark function that has not ended its first short run after `DURATION` counts as hung")
 	fs.Var(&f.shard, "shard", "measure only part `INDEX/COUNT` of the benchmark functions, such as 2/4; `perfgate merge` joins the parts")
+	fs.StringVar(&f.baseline, "baseline", "", "the stored baselines are in `PLACE`: a folder, or a URL such as s3://BUCKET/PREFIX (default: what the base side's perfgate.yml says)")
+	fs.BoolVar(&f.against, "against-baseline", false, "fail where an exact metric is worse than the stored baseline's and no run of the base side clears this change of it")
 	fs.Uint64Var(&f.seed, "seed", 0, "draw every coin from `SEED`; 0 takes a fresh one")
 }
 

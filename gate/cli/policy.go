@@ -38,6 +38,9 @@ func (r *run) configure(ctx context.Context) error {
 		}
 	}
 	r.manifest.Policy = r.cfg.Policy
+	if r.flags.against {
+		r.manifest.Policy.Rules = append(slices.Clone(r.cfg.Policy.Rules), config.Rule{Baseline: config.BaselineGate})
+	}
 	if err := r.readWaivers(ctx); err != nil {
 		return err
 	}

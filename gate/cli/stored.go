@@ -2,63 +2,125 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"path/filepath"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/perfgate/perfgate/gate/baseline"
+	"github.com/perfgate/perfgate/gate/config"
 	"github.com/perfgate/perfgate/gate/recording"
 )
 
-// readBaseline takes over the iterations at which the stored baseline counted
-// exactly: totals can only be compared at the same number.
+// stored is the baseline that a run compares itself with.
+type stored struct {
+	shown     string // the store, as its user wrote it
+	found     *baseline.Baseline
+	sameClass bool
+	// why there is none to compare with, where found is nil
+	why string
+}
+
+// readBaseline reads the stored baseline and takes over the iterations at which
+// it counted exactly: totals can only be compared at the same number. A store
+// that cannot be reached is a warning: what both sides do is measured all the
+// same.
 func (r *run) readBaseline(ctx context.Context) error {
-	if strings.Contains(r.cfg.Baseline, "://") {
-		r.warn("baseline %s: only folders can be read", r.cfg.Baseline)
-		r.cfg.Baseline = ""
+	place, dir := r.flags.baseline, r.env.Dir
+	if place == "" {
+		place, dir = r.cfg.Baseline, r.baseDir // policy is the base side's
 	}
-	if r.manifest.Suite == "" || r.cfg.Baseline == "" {
+	r.stored = stored{shown: place, why: "perfgate.yml names no place of baselines"}
+	if r.manifest.Suite == "" || place == "" {
 		return nil
 	}
-	stored, _, err := baseline.Find(r.baselineRoot(), r.manifest.Suite, r.manifest.Machine.ClassID)
+	err := r.findBaseline(ctx, place, dir)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, baseline.ErrUnreachable):
+		r.stored.why = fmt.Sprintf("could not compare with the stored baseline: %v", err)
+		r.warn("%s", r.stored.why)
+		return nil
+	case err != nil:
+		return fmt.Errorf("stored baseline: %w; restore it, or remove it and record it anew with `perfgate baseline record`", err)
+	}
+	if r.stored.found == nil {
+		r.stored.why = fmt.Sprintf("%s holds none of suite %s; `perfgate baseline record` makes one from this run", strings.TrimSuffix(place, "/"), r.manifest.Suite)
+		return nil
+	}
+	r.useBaseline(ctx, r.stored.found)
+	return nil
+}
+
+func (r *run) findBaseline(ctx context.Context, place, dir string) error {
+	store, err := baseline.Open(ctx, place, dir)
 	if err != nil {
-		return brokenBaseline(err)
+		return err
 	}
-	if stored == nil {
-		return nil
-	}
-	if !r.repo.IsAncestor(ctx, stored.Manifest.Commit, r.manifest.Base.Commit) {
+	defer store.Close()
+	r.stored.found, r.stored.sameClass, err = baseline.Find(ctx, store, r.manifest.Suite, r.manifest.Machine.ClassID)
+	return err
+}
+
+func (r *run) useBaseline(ctx context.Context, b *baseline.Baseline) {
+	if !r.repo.IsAncestor(ctx, b.Manifest.Commit, r.manifest.Base.Commit) {
 		r.warn("the stored baseline was measured at %.7s, which is no ancestor of the base side that this clone knows; `git fetch --unshallow` brings a shallow clone's history",
-			stored.Manifest.Commit)
+			b.Manifest.Commit)
 	}
 	r.measure.ExactN = map[recording.Key]int{}
-	for _, p := range stored.Plan {
+	for _, p := range b.Plan {
 		key := p.Key
 		key.Procs = 1 // exact runs use one core whatever the timed ones use
 		r.measure.ExactN[key] = p.ExactN
 	}
-	return nil
-}
-
-// baselineRoot is read from the base side, like all policy.
-func (r *run) baselineRoot() string {
-	return filepath.Join(r.baseDir, filepath.FromSlash(r.cfg.Baseline))
-}
-
-func brokenBaseline(err error) error {
-	return fmt.Errorf("stored baseline: %w; restore it from git, or remove its folder and record it anew with `perfgate baseline record`", err)
 }
 
 // compareBaseline looks the head side's exact metrics up in the stored
 // baseline.
-func (r *run) compareBaseline(bundle *recording.Bundle) error {
-	if bundle.Manifest.Suite == "" {
-		return nil
+func (r *run) compareBaseline(bundle *recording.Bundle) {
+	switch {
+	case bundle.Manifest.Suite == "":
+	case r.stored.found == nil:
+		bundle.Manifest.Baseline = &recording.BaselineRef{Why: r.stored.why}
+	default:
+		bundle.Manifest.Baseline = r.stored.found.Reference(r.stored.shown, r.stored.sameClass, *bundle)
 	}
-	ref, err := baseline.Reference(r.baselineRoot(), r.cfg.Baseline, *bundle)
+}
+
+// defaultBaselines is the place where neither --baseline nor perfgate.yml names
+// one.
+const defaultBaselines = "baselines"
+
+const baselineFlagHelp = "the stored baselines are in `PLACE`: a folder, or a URL such as s3://BUCKET/PREFIX (default: what perfgate.yml says)"
+
+// openBaselines opens the store that a command works on: the flag's, or that of
+// the perfgate.yml in the working folder. Shown is its name for people.
+func (e *Env) openBaselines(ctx context.Context, place string) (store baseline.Store, shown string, err error) {
+	if place == "" {
+		if place, err = e.configuredBaselines(); err != nil {
+			return nil, "", err
+		}
+	}
+	store, err = baseline.Open(ctx, place, e.Dir)
+	return store, strings.TrimSuffix(place, "/"), err
+}
+
+func (e *Env) configuredBaselines() (string, error) {
+	data, err := os.ReadFile(e.path(configFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return defaultBaselines, nil
+	}
 	if err != nil {
-		return brokenBaseline(err)
+		return "", err
 	}
-	bundle.Manifest.Baseline = ref
-	return nil
+	cfg, err := config.Parse(data, configFile)
+	if err != nil {
+		return "", err
+	}
+	if cfg.Baseline == "" {
+		return defaultBaselines, nil
+	}
+	return cfg.Baseline, nil
 }

@@ -103,7 +103,8 @@ func TestParseRefuses(t *testing.T) {
 		{"input twice", "version: 1\ninputs: [a, a]\n", `:2: inputs lists "a" twice`},
 		{"waivers", "version: 1\nwaivers: maybe\n", `:2: waivers "maybe": write deny or allow`},
 		{"comment", "version: 1\ncomment: yes\n", `:2: comment "yes": write always or on-change or never`},
-		{"plain http", "version: 1\nbaseline: http://x/y\n", `:2: baseline "http://x/y": write an https:// URL`},
+		{"plain http", "version: 1\nbaseline: http://x/y\n", `:2: baseline "http://x/y": write s3://BUCKET/PREFIX, file:///FOLDER`},
+		{"credentials", "version: 1\nbaseline: s3://id:key@bucket/x\n", ":2: baseline: credentials do not belong"},
 		{"alias", "version: 1\ninputs: &i [a]\nbaseline: *i\n", ":3: baseline must be a text"},
 		{"merge", "version: 1\n<<: {comment: never}\n", ":2: perfgate.yml has a key that is no plain word"},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -180,12 +181,13 @@ func (p parser) policy(n *yaml.Node, policy *Policy) error {
 			"ignore":    func(n *yaml.Node) error { return p.onlyTrue(n, "ignore", &r.Ignore) },
 			"required":  func(n *yaml.Node) error { return p.onlyTrue(n, "required", &r.Required) },
 			"fail-on":   p.oneOf("fail-on", &r.FailOn, FailOnRegression, FailOnNever),
+			"baseline":  p.oneOf("baseline", &r.Baseline, BaselineShow, BaselineGate),
 		})
 		if err != nil {
 			return err
 		}
 		if r == (Rule{Match: r.Match, Unit: r.Unit}) {
-			return p.errorf(item.Line, "the rule sets nothing: add target, direction, ignore, required or fail-on")
+			return p.errorf(item.Line, "the rule sets nothing: add target, direction, ignore, required, fail-on or baseline")
 		}
 		policy.Rules = append(policy.Rules, r)
 	}
@@ -215,9 +217,12 @@ func (p parser) baseline(n *yaml.Node, dst *string) error {
 		return err
 	}
 	if strings.Contains(s, "://") {
-		host, _, _ := strings.Cut(strings.TrimPrefix(s, "https://"), "/")
-		if !strings.HasPrefix(s, "https://") || host == "" || strings.ContainsFunc(s, unicode.IsSpace) {
-			return p.errorf(n.Line, "baseline %q: write an https:// URL, or a path inside the module", s)
+		u, err := url.Parse(s)
+		switch {
+		case err != nil || u.Scheme != "s3" && u.Scheme != "file" || u.Host+u.Path == "" || strings.ContainsFunc(s, unicode.IsSpace):
+			return p.errorf(n.Line, "baseline %q: write s3://BUCKET/PREFIX, file:///FOLDER, or a path inside the module", s)
+		case u.User != nil:
+			return p.errorf(n.Line, "baseline: credentials do not belong into this file: put them into the environment")
 		}
 		*dst = s
 		return nil

@@ -27,6 +27,10 @@ type Rule struct {
 	Required bool `json:"required,omitempty" yaml:"required"`
 	// FailOn is "regression" (the default) or "never": report, but do not fail.
 	FailOn string `json:"fail-on,omitempty" yaml:"fail-on"`
+	// Baseline is "show" (the default) or "gate": an exact metric that is worse than
+	// the stored baseline's fails, unless the base side's own runs show that the
+	// change under test did not do it.
+	Baseline string `json:"baseline,omitempty" yaml:"baseline"`
 }
 
 // The defaults of every rule.
@@ -34,6 +38,8 @@ const (
 	DefaultTarget    = 5
 	FailOnRegression = "regression"
 	FailOnNever      = "never"
+	BaselineShow     = "show"
+	BaselineGate     = "gate"
 )
 
 // For resolves the policy for one benchmark (as "PKG.NAME") and unit: the
@@ -67,6 +73,9 @@ func (base Rule) over(r Rule) Rule {
 	}
 	if r.FailOn != "" {
 		base.FailOn = r.FailOn
+	}
+	if r.Baseline != "" {
+		base.Baseline = r.Baseline
 	}
 	base.Ignore = base.Ignore || r.Ignore
 	base.Required = base.Required || r.Required

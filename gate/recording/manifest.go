@@ -203,11 +203,14 @@ type BaselineCheck struct {
 	Unit   string  `json:"unit"`
 	Stored float64 `json:"stored"`
 	Head   float64 `json:"head"`
+	// Base is what the base side of this session has; nil where it was not measured
+	// there, or did not repeat.
+	Base *float64 `json:"base,omitempty"`
 }
 
 // BaselineRef says which stored baseline the head side was compared with.
 type BaselineRef struct {
-	Path    string `json:"path,omitempty"` // slash-separated, relative to the module
+	Path    string `json:"path,omitempty"` // slash-separated, relative to the module, or a URL
 	Commit  string `json:"commit,omitempty"`
 	ClassID string `json:"class-id,omitempty"`
 	// SameClass: metrics that hold only within a machine class were compared too.

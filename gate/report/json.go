@@ -49,7 +49,7 @@ func JSON(w io.Writer, in Input) error {
 		doc.Outcomes = append(doc.Outcomes, outcomeJSON{newKeyJSON(o.Key), o.Detail, o.Kind, o.Side})
 	}
 	if m.Baseline != nil {
-		doc.Baseline = newBaselineJSON(*m.Baseline, in.Verdict.BaselineDrift)
+		doc.Baseline = newBaselineJSON(*m.Baseline, in)
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -139,6 +139,7 @@ type baselineJSON struct {
 
 type driftJSON struct {
 	Benchmark keyJSON `json:"benchmark"`
+	Gates     bool    `json:"gates"`
 	Head      number  `json:"head"`
 	Stored    number  `json:"stored"`
 	Unit      string  `json:"unit"`
@@ -229,13 +230,13 @@ func newRowJSON(row verdict.Row) rowJSON {
 	return r
 }
 
-func newBaselineJSON(ref recording.BaselineRef, drift []recording.BaselineCheck) *baselineJSON {
+func newBaselineJSON(ref recording.BaselineRef, in Input) *baselineJSON {
 	b := &baselineJSON{
 		ClassID: ref.ClassID, Commit: ref.Commit, Compared: len(ref.Checks), Drift: []driftJSON{},
 		Path: ref.Path, SameClass: ref.SameClass, Why: ref.Why,
 	}
-	for _, d := range drift {
-		b.Drift = append(b.Drift, driftJSON{newKeyJSON(d.Key), number(d.Head), number(d.Stored), d.Unit})
+	for _, d := range in.Verdict.BaselineDrift {
+		b.Drift = append(b.Drift, driftJSON{newKeyJSON(d.Key), in.gates(d), number(d.Head), number(d.Stored), d.Unit})
 	}
 	return b
 }

@@ -197,7 +197,11 @@ func (md *markdown) driftTable() []string {
 			return append(lines, "", fmt.Sprintf("and %d more.", len(md.Verdict.BaselineDrift)-i))
 		}
 		values := scale(d.Unit, d.Stored, d.Head)
-		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s |", code(md.benchmark(d.Key)), code(d.Unit), values[0], values[1]))
+		fails := ""
+		if md.gates(d) {
+			fails = " (fails)"
+		}
+		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s%s |", code(md.benchmark(d.Key)), code(d.Unit), values[0], values[1], fails))
 	}
 	return lines
 }

@@ -12,6 +12,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/perfgate/perfgate/gate/compare"
@@ -73,6 +74,11 @@ func (in Input) Words() string {
 // `go run` hides the exit code, so it is stated.
 func (in Input) LastLine() string {
 	return fmt.Sprintf("verdict: %s (exit %d)", in.Words(), in.Verdict.Exit)
+}
+
+// gates: the difference from the stored baseline fails the run.
+func (in Input) gates(d recording.BaselineCheck) bool {
+	return slices.ContainsFunc(in.Verdict.BaselineGated, func(g recording.BaselineCheck) bool { return g.Key == d.Key && g.Unit == d.Unit })
 }
 
 // counts are the rows by decision, in words.

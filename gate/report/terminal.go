@@ -261,8 +261,19 @@ func (t *terminal) baseline() {
 	}
 	for _, d := range drift {
 		values := scale(d.Unit, d.Stored, d.Head)
-		t.line("  %s %s: stored %s, head %s", clean(t.benchmark(d.Key)), clean(d.Unit), values[0], values[1])
+		t.line("  %s %s: stored %s, head %s%s", clean(t.benchmark(d.Key)), clean(d.Unit), values[0], values[1], t.driftNote(d))
 	}
+}
+
+// driftNote says whose the difference is, where the base side was measured too.
+func (t *terminal) driftNote(d recording.BaselineCheck) string {
+	switch {
+	case t.gates(d):
+		return " (worse: policy fails it)"
+	case d.Base != nil && *d.Base == d.Head && t.Manifest.Base.Tree != t.Manifest.Head.Tree:
+		return " (so has base: older than this change)"
+	}
+	return ""
 }
 
 func differ(n int) string {

@@ -16,9 +16,9 @@ import (
 // through the Tracker, so that it decides what the measurement decided. Its
 // error is for a bundle that contradicts itself, which is exit code 2.
 //
-// Metrics that differ from the stored baseline are listed in BaselineDrift and
-// do not gate: the change may be older than the base side, and what this change
-// did is decided from both sides' own runs.
+// Metrics that differ from the stored baseline are listed in BaselineDrift. They
+// gate where policy asks for it and the base side's own runs do not say what
+// this change did: see gatedDrift.
 func Decide(b recording.Bundle) (Verdict, error) {
 	changes, err := compare.Changes(b)
 	if err != nil {
@@ -50,6 +50,7 @@ func Decide(b recording.Bundle) (Verdict, error) {
 		v.Counts[r.Decision]++
 	}
 	v.BaselineDrift = drift(b.Manifest.Baseline)
+	v.BaselineGated = gatedDrift(&b.Manifest, v.BaselineDrift)
 	v.Exit = exit(&b.Manifest, &v, j.failed)
 	v.Headline = headline(&v)
 	return v, nil
@@ -289,7 +290,7 @@ func (j *judge) unplanned() {
 
 // exit is the exit code: a regression before whatever could not be measured.
 func exit(m *recording.Manifest, v *Verdict, failed bool) int {
-	if slices.ContainsFunc(v.Rows, func(r Row) bool { return r.Gating && r.Decision == Regressed }) {
+	if slices.ContainsFunc(v.Rows, func(r Row) bool { return r.Gating && r.Decision == Regressed }) || len(v.BaselineGated) > 0 {
 		return ExitRegression
 	}
 	lost := slices.ContainsFunc(v.Outcomes, func(o recording.Outcome) bool {
@@ -350,6 +351,40 @@ func drift(ref *recording.BaselineRef) []recording.BaselineCheck {
 		return cmp.Or(a.Key.Compare(b.Key), strings.Compare(a.Unit, b.Unit))
 	})
 	return out
+}
+
+// gatedDrift are the differences that fail the run: policy says `baseline: gate`,
+// head is worse than what is stored, and the base side does not answer for it.
+// Where this session measured the metric on both sides, the exact channel has
+// decided what the change did, from values of one session; if head equals base
+// the difference is older than the change, and blaming the change for it would
+// be wrong. Two sides of the same source are no change: there the question is
+// what that source does against the stored baseline.
+func gatedDrift(m *recording.Manifest, drift []recording.BaselineCheck) []recording.BaselineCheck {
+	var gated []recording.BaselineCheck
+	for _, c := range drift {
+		rule := m.Policy.For(c.Key.String(), c.Unit)
+		if rule.Baseline != config.BaselineGate || rule.Ignore || rule.FailOn == config.FailOnNever {
+			continue
+		}
+		sameSource := m.Base.Tree == m.Head.Tree
+		if worse(m, c) && (c.Base == nil || sameSource) {
+			gated = append(gated, c)
+		}
+	}
+	return gated
+}
+
+// worse: head is on the wrong side of what is stored. A unit of unknown
+// direction has none.
+func worse(m *recording.Manifest, c recording.BaselineCheck) bool {
+	switch compare.Better(m, recording.Test{Key: c.Key, Unit: c.Unit, Channel: recording.Exact}) {
+	case "lower":
+		return c.Head > c.Stored
+	case "higher":
+		return c.Head < c.Stored
+	}
+	return false
 }
 
 // seriousness orders rows.

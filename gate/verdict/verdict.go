@@ -66,6 +66,8 @@ type Verdict struct {
 	Outcomes []recording.Outcome
 	// BaselineDrift lists exact metrics of head that differ from the stored baseline.
 	BaselineDrift []recording.BaselineCheck
+	// BaselineGated are those of BaselineDrift that fail the run: see Gates.
+	BaselineGated []recording.BaselineCheck
 	// Counts by decision, over Rows.
 	Counts map[Decision]int
 }

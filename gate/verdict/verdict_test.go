@@ -274,6 +274,45 @@ func TestBaselineDriftIsShownAndDoesNotGate(t *testing.T) {
 	}
 }
 
+func TestDriftGatesWherePolicyAsksAndTheBaseSideDoesNotAnswerForIt(t *testing.T) {
+	value := func(v float64) *float64 { return &v }
+	gate := config.Policy{Rules: []config.Rule{{Baseline: config.BaselineGate}}}
+	for _, tc := range []struct {
+		name     string
+		policy   config.Policy
+		base     *float64
+		head     float64
+		sameTree bool
+		fails    bool
+	}{
+		{"without the policy", config.Policy{}, nil, 4, false, false},
+		{"base was not measured", gate, nil, 4, false, true},
+		{"better than stored", gate, nil, 2, false, false},
+		{"base has it too: older than the change", gate, value(4), 4, false, false},
+		{"base differs: the exact channel has decided", gate, value(3), 4, false, false},
+		{"both sides are one source: no change to clear", gate, value(4), 4, true, true},
+		{"ignored", config.Policy{Rules: []config.Rule{{Unit: "allocs/op", Baseline: config.BaselineGate, Ignore: true}}}, nil, 4, false, false},
+		{"never fails", config.Policy{Rules: []config.Rule{{Baseline: config.BaselineGate, FailOn: config.FailOnNever}}}, nil, 4, false, false},
+	} {
+		f := newFixture().timed(0, same...)
+		f.b.Manifest.Policy = tc.policy
+		f.b.Manifest.Base.Tree, f.b.Manifest.Head.Tree = "a", "b"
+		if tc.sameTree {
+			f.b.Manifest.Head.Tree = "a"
+		}
+		// allocs/op is known to be better when lower.
+		f.b.Manifest.Baseline = &recording.BaselineRef{Checks: []recording.BaselineCheck{
+			{Key: keyOf(1), Unit: "allocs/op", Stored: 3, Head: tc.head, Base: tc.base}}}
+		want := ExitPass
+		if tc.fails {
+			want = ExitRegression
+		}
+		if v := f.decide(t); v.Exit != want || (len(v.BaselineGated) == 1) != tc.fails {
+			t.Errorf("%s: exit %d, gated %+v", tc.name, v.Exit, v.BaselineGated)
+		}
+	}
+}
+
 func TestRegressionWinsOverPassInTheSameRound(t *testing.T) {
 	// All pairs in one round: first far below Delta1, then far above Delta0.
 	test := recording.Test{Key: keyOf(0), Unit: "cpu-sec/op", Channel: recording.CoRun}

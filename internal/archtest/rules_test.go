@@ -39,7 +39,7 @@ var (
 	protocol  = []string{"mir", "trantor/types", "trantor/quorum", "trantor/crypto"}
 	modules   = []string{"trantor/mempool", "trantor/availability", "trantor/ordering/iss", "trantor/ordering/pbft", "trantor/checkpoint", "trantor/statetransfer", "trantor/delivery", "trantor/app"}
 	underTest = join(protocol, modules, "mir/sim", "mir/eventlog", "mir/instrument", "trantor/net", "trantor/client", "trantor/client/wire", "trantor/store", "trantor/store/simdisk", "trantor/replica", "trantor/server", "trantor/cluster", "trantor/simtest", "benchsuite/workload")
-	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/compare", "gate/verdict", "gate/calibrate", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report", "gate/suite"}
+	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/trend", "gate/compare", "gate/verdict", "gate/calibrate", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report", "gate/suite"}
 )
 
 var rules = Rules{
@@ -52,6 +52,8 @@ var rules = Rules{
 		"google.golang.org/grpc":        {"trantor/net", "trantor/server", "trantor/client", "trantor/client/wire"},
 		"github.com/cockroachdb/pebble": {"trantor/store"},
 		"github.com/prometheus":         {"trantor/server"},
+		"gocloud.dev":                   {"gate/baseline"},
+		"github.com/aws":                {"gate/baseline"},
 		"net":                           {"trantor/net", "trantor/server", "trantor/client"},
 		"net/http":                      {"gate/github", "gate/report/serve", "trantor/server"},
 		"os/exec":                       {"gate/measure", "gate/repo", "trantor/cluster", "cmd/trantor"},
@@ -82,7 +84,8 @@ var rules = Rules{
 		"gate/machine":      {Imports: []string{"gate/recording", "golang.org/x/sys"}},
 		"gate/recording":    {Imports: []string{"gate/config", xperf, "github.com/google/pprof"}},
 		"gate/measure":      {Imports: []string{"gate/config", "gate/repo", "gate/machine", "gate/recording", "golang.org/x/sys", "os/exec"}, Tests: []string{golden}},
-		"gate/baseline":     {Imports: []string{"gate/recording", xperf}, Tests: []string{"gate/config"}},
+		"gate/baseline":     {Imports: []string{"gate/recording", xperf, "gocloud.dev", "github.com/aws", "golang.org/x/sys"}, Tests: []string{"gate/config", "os/exec", "net", "net/http"}},
+		"gate/trend":        {Imports: []string{"gate/baseline", "gate/recording"}},
 		"gate/compare":      {Imports: []string{"gate/recording", "gate/config", xperf}, Tests: []string{golden, "os/exec"}},
 		"gate/verdict":      {Imports: []string{"gate/compare", "gate/config", "gate/recording"}, Tests: []string{golden}},
 		"gate/calibrate":    {Imports: []string{"gate/compare", "gate/config", "gate/recording", "gate/verdict"}},
