@@ -356,6 +356,9 @@ func (c *Checkpoint) becomeStable(s types.StableCheckpoint, out *mir.Out) {
 	for _, id := range c.cfg.Stable {
 		p.Then = append(p.Then, mir.Event{To: id, Body: s})
 	}
+	if c.outside() {
+		c.arm(out)
+	}
 	if len(c.snapshots) > 0 && c.snapshots[0].epoch == s.Epoch {
 		c.checkOwn(s, c.snapshots[0].digest)
 		c.hold(s, c.snapshots[0], p, out)

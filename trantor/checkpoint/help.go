@@ -57,11 +57,12 @@ func (c *Checkpoint) onBoot(out *mir.Out) {
 
 // outside tells whether this replica waits to become a member of the epoch whose
 // checkpoint comes next. One that was a member before and is none any more has
-// left.
+// left, unless it is known to come back.
 func (c *Checkpoint) outside() bool {
 	members, known := c.members(c.next)
-	c.member = c.member || known && members.Has(c.cfg.Node)
-	return !c.member
+	now := known && members.Has(c.cfg.Node)
+	c.member = c.member || now
+	return !c.member || known && !now && c.schedule.Last().Members.Has(c.cfg.Node)
 }
 
 // peers are the other members, as far as this replica knows.
