@@ -41,15 +41,13 @@ const (
 	pumpMost   = 4 // Unanswered; fewer than any client window is long.
 )
 
-// pump submits until the last change is in effect.
+// pump submits while the last change is not in effect. It may seem to be before
+// the first is, where they cancel each other.
 func (w *world) pump() {
 	no := types.TxNo(0)
 	var stroke func()
 	stroke = func() {
-		if w.changed() {
-			return
-		}
-		if w.clients.waiting(pumpClient) < pumpMost {
+		if !w.changed() && w.clients.waiting(pumpClient) < pumpMost {
 			node := types.NodeID(int(no) % w.scenario.N())
 			tx := types.Tx{TxID: types.TxID{Client: pumpClient, No: no}, Payload: []byte("pump")}
 			w.clients.submit(Submission{Nodes: []types.NodeID{node}, Tx: tx, RetryEvery: voteRetry}, nil)
