@@ -23,19 +23,15 @@ const slotsPerLeader = 8
 // beyondReach is a timeout that fires in no run.
 const beyondReach = 24 * time.Hour
 
-// settleAfter is when a batch, or a message of forwarded transactions, that a run
-// leaves unfilled is closed. At 100,000 tx/s those of four replicas fill in 5 ms.
-const settleAfter = 50 * time.Millisecond
-
 // FixedParams make n replicas do the same work however fast they are: batches
-// close when they hold BatchTxs transactions, those that an epoch or the run
-// leaves unfilled aside, no timeout is within reach but that of what got lost, and
-// epochs are short, so that a short run has several.
+// close when they hold BatchTxs transactions, which takes clients without buckets,
+// no timeout is within reach, and epochs are short, so that a short run has
+// several.
 func FixedParams(n int) replica.Params {
 	p := replica.DefaultParams(n)
-	p.BatchTxsMax, p.BatchTimeout, p.CloseWhenIdle = BatchTxs, settleAfter, false
+	p.BatchTxsMax, p.BatchTimeout, p.CloseWhenIdle, p.Buckets = BatchTxs, beyondReach, false, 0
 	p.EpochLength = slotsPerLeader * n
-	p.ViewTimeout = beyondReach
+	p.ViewTimeout, p.RetryAfter, p.ResendAfter = beyondReach, beyondReach, beyondReach
 	return p
 }
 

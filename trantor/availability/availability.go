@@ -47,8 +47,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("availability: WindowSize is %d, want 1 to %d", c.WindowSize, types.MaxWindow)
 	case c.HeldBytesMax < c.BatchBytesMax:
 		return fmt.Errorf("availability: HeldBytesMax is %d, less than a batch of %d", c.HeldBytesMax, c.BatchBytesMax)
-	case c.Buckets < 1:
-		return fmt.Errorf("availability: Buckets is %d, want 1 or more", c.Buckets)
+	case c.Buckets < 0:
+		return fmt.Errorf("availability: Buckets is %d, want 0 or more", c.Buckets)
 	case c.BucketGrace < 0:
 		return fmt.Errorf("availability: BucketGrace is %d, want 0 or more", c.BucketGrace)
 	case c.KeepEpochs < 0:

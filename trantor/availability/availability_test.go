@@ -272,7 +272,7 @@ func TestValidateNamesTheBadSetting(t *testing.T) {
 		"BatchBytesMax": func(c *Config) { c.BatchBytesMax = 0 },
 		"WindowSize":    func(c *Config) { c.WindowSize = types.MaxWindow + 1 },
 		"HeldBytesMax":  func(c *Config) { c.HeldBytesMax = c.BatchBytesMax - 1 },
-		"Buckets":       func(c *Config) { c.Buckets = 0 },
+		"Buckets":       func(c *Config) { c.Buckets = -1 },
 		"BucketGrace":   func(c *Config) { c.BucketGrace = -1 },
 		"KeepEpochs":    func(c *Config) { c.KeepEpochs = -1 },
 		"RetryAfter":    func(c *Config) { c.RetryAfter = 0 },
@@ -329,4 +329,20 @@ func FuzzDecode(f *testing.F) {
 		r := newRig(t, config(0, 4))
 		r.feed(own("x"), need(idOf(3, 7, "x"), 1, 2), from(1, m), r.begun(1), from(1, m), tick{}, tick{})
 	})
+}
+
+// Without buckets any creator's batch of any epoch is acknowledged, and none is
+// voided for its age.
+func TestWithoutBucketsABatchIsOfNoEpoch(t *testing.T) {
+	cfg := config(0, 4)
+	cfg.Buckets = 0
+	r := newRig(t, cfg)
+	r.feed(own("x"))
+	for e := types.Epoch(1); e <= 3; e++ {
+		r.feed(r.begun(e))
+	}
+	r.want("ack(0)>[1]", from(1, Batch{No: 0, Epoch: 0, Data: dataOf(2, "anybody's")}))
+	if got := r.a.Stats(); got.Voided != 0 || got.WrongEpoch != 0 || got.ForeignBuckets != 0 {
+		t.Errorf("stats %+v", got)
+	}
 }

@@ -21,6 +21,9 @@
 // is the current one, the next, or one of BucketGrace before. A batch of an epoch
 // that begins here in a moment waits for that, in small numbers (EarlyMax).
 //
+// Without buckets (Buckets is 0) a batch may hold anybody's transactions, of any
+// epoch.
+//
 // A batch that found no certificate in that time never will. Its creator then
 // voids its number: it gives the transactions back to the mempool
 // (types.BatchVoided) and has an empty batch of that number certified instead,

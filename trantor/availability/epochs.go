@@ -24,7 +24,7 @@ func (a *Availability) setEpoch(e types.Epoch) {
 	if e > types.Epoch(a.cfg.BucketGrace) {
 		a.schedule.Forget(e - types.Epoch(a.cfg.BucketGrace))
 	}
-	maps.DeleteFunc(a.leaders, func(of types.Epoch, _ []types.NodeID) bool { return a.tooOld(of) })
+	maps.DeleteFunc(a.leaders, func(of types.Epoch, _ []types.NodeID) bool { return a.past(of) })
 	a.others = slices.DeleteFunc(a.members.Nodes(), func(id types.NodeID) bool { return id == a.cfg.Node })
 	a.setKnown()
 }

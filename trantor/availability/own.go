@@ -182,6 +182,11 @@ func (a *Availability) peersDue() []types.NodeID {
 // tooOld tells whether no correct replica will acknowledge a batch any more, as
 // far as this one can tell.
 func (a *Availability) tooOld(made types.Epoch) bool {
+	return a.cfg.Buckets > 0 && a.past(made)
+}
+
+// past tells whether an epoch lies further back than batches are taken from.
+func (a *Availability) past(made types.Epoch) bool {
 	return made+types.Epoch(a.cfg.BucketGrace) < a.epoch
 }
 

@@ -60,6 +60,8 @@ func (a *Availability) mayHold(from types.NodeID, m Batch) bool {
 	switch {
 	case c.bytes+len(m.Data) > a.cfg.HeldBytesMax:
 		a.stats.HeldFull++
+	case a.cfg.Buckets == 0:
+		return true
 	case !known && (m.Epoch == a.epoch || m.Epoch == a.epoch+1):
 		a.putAside(c, m)
 	case !known || a.tooOld(m.Epoch):

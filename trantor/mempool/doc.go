@@ -30,6 +30,10 @@
 // epoch begins, one leader gets ReforwardMax batches' worth again at most, oldest
 // first. Before the first epoch begins everything waits.
 //
+// With Buckets 0 there are none: a replica's batches hold what its clients
+// submitted, nothing is forwarded, and an epoch that begins closes no batch. A
+// faulty replica can then keep out what was submitted to it alone.
+//
 // # Order of one client
 //
 // Transactions of a client are batched, and forwarded, in the order in which they

@@ -52,13 +52,21 @@ func (m *Mempool) route(e *entry, out *mir.Out) {
 		m.list(e)
 		return
 	}
-	bucket := types.BucketOf(e.tx.Client, m.cfg.Buckets)
-	if owner := types.BucketOwner(bucket, m.epoch, m.leaders); owner == m.cfg.Node {
+	if owner := m.owner(e); owner == m.cfg.Node {
 		m.fill(e, out)
 	} else {
 		m.list(e)
 		m.dispatch(owner, e, out)
 	}
+}
+
+// owner is whose batch a transaction belongs into now: without buckets, that of
+// the replica which has it.
+func (m *Mempool) owner(e *entry) types.NodeID {
+	if m.cfg.Buckets == 0 {
+		return m.cfg.Node
+	}
+	return types.BucketOwner(types.BucketOf(e.tx.Client, m.cfg.Buckets), m.epoch, m.leaders)
 }
 
 // list puts a transaction into away, which is in the order in which that happens.
@@ -174,7 +182,9 @@ func (m *Mempool) grow(n int) {
 // sorts everything else again. What was forwarded and is not delivered, with a
 // whole epoch in between, goes to whom its bucket belongs now.
 func (m *Mempool) onEpochBegun(e types.EpochBegun, out *mir.Out) {
-	m.closeBatch(out)
+	if m.cfg.Buckets > 0 {
+		m.closeBatch(out)
+	}
 	for i := range m.leaving {
 		for _, left := range m.leaving[i].entries {
 			if left.state == leaving {
@@ -250,7 +260,7 @@ func (m *Mempool) withinShare(e *entry, share []int) bool {
 	if len(m.leaders) == 0 {
 		return false
 	}
-	owner := types.BucketOwner(types.BucketOf(e.tx.Client, m.cfg.Buckets), m.epoch, m.leaders)
+	owner := m.owner(e)
 	share[owner] += e.bytes
 	return owner == m.cfg.Node || share[owner] <= ReforwardMax*m.cfg.BatchBytesMax
 }

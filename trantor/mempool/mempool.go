@@ -60,7 +60,7 @@ type Config struct {
 	WindowSize        int // numbers a client may be ahead of its lowest undelivered one
 	ClientsMax        int // clients ever heard of
 
-	Buckets    int           // in all; they are shared out among the leaders of an epoch
+	Buckets    int           // in all; they are shared out among the leaders of an epoch; 0 for none
 	RetryAfter time.Duration // then what was forwarded and is not delivered is sent again
 }
 
@@ -90,8 +90,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("mempool: WindowSize is %d, want 1 to %d", c.WindowSize, types.MaxWindow)
 	case c.ClientsMax < 1:
 		return fmt.Errorf("mempool: ClientsMax is %d, want 1 or more", c.ClientsMax)
-	case c.Buckets < 1:
-		return fmt.Errorf("mempool: Buckets is %d, want 1 or more", c.Buckets)
+	case c.Buckets < 0:
+		return fmt.Errorf("mempool: Buckets is %d, want 0 or more", c.Buckets)
 	case c.RetryAfter <= 0:
 		return fmt.Errorf("mempool: RetryAfter is %v, want more than 0", c.RetryAfter)
 	}

@@ -294,7 +294,7 @@ func TestValidateNamesTheBadSetting(t *testing.T) {
 		"Members":           func(c *Config) { c.Members = quorum.Membership{} },
 		"ConfigDelay":       func(c *Config) { c.ConfigDelay = 0 },
 		"ForwardedBytesMax": func(c *Config) { c.ForwardedBytesMax = 119 },
-		"Buckets":           func(c *Config) { c.Buckets = 0 },
+		"Buckets":           func(c *Config) { c.Buckets = -1 },
 		"RetryAfter":        func(c *Config) { c.RetryAfter = 0 },
 	} {
 		cfg := config()
@@ -332,4 +332,16 @@ func TestNothingAcceptedIsLost(t *testing.T) {
 	if len(accepted) < 100 || !slices.Equal(accepted, batched) {
 		t.Errorf("%d accepted, %d batched, equal %v", len(accepted), len(batched), slices.Equal(accepted, batched))
 	}
+}
+
+// Without buckets a replica keeps what its clients submitted, and an epoch that
+// begins closes no batch.
+func TestWithoutBucketsNothingIsForwarded(t *testing.T) {
+	cfg := config()
+	cfg.Buckets = 0
+	m := New(cfg)
+	all := types.EpochBegun{Leaders: []types.NodeID{0, 1, 2, 3}}
+	want(t, feed(t, m, all, submit(1, 0, 1), submit(2, 0, 1)), "accept(1/0) set accept(2/0)")
+	all.Epoch = 1
+	want(t, feed(t, m, all, submit(1, 1, 1)), "accept(1/1) cancel batch(1/0,2/0,1/1)")
 }

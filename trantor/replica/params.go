@@ -27,7 +27,7 @@ type Params struct {
 	ClientsMax      int // clients ever heard of
 
 	// Buckets.
-	Buckets           int // of clients, shared out among the leaders of an epoch; all replicas have the same
+	Buckets           int // of clients, shared out among the leaders of an epoch; 0 for none; all replicas have the same
 	BucketGrace       int // epochs for which a batch may still be certified after its own
 	ForwardedBytesMax int // of PendingBytesMax, what one peer forwarded
 

@@ -33,13 +33,13 @@ func TestForgedCountsAllocateNothing(t *testing.T) {
 	huge := []byte{0xff, 0xff, 0xff, 0xff}
 	unbacked := []byte{0, 1, 0, 0} // 256: within every limit, but no byte follows
 	for name, read := range map[string]func(*Reader) int{
-		"signatures":   func(r *Reader) int { return len(ReadSigs(r)) },
+		"signatures": func(r *Reader) int { return len(ReadSigs(r)) },
 		"certificates": func(r *Reader) int {
 			r.b = append([]byte{0}, r.b...)
 			return len(ReadProposal(r).Certs)
 		},
-		"bytes":        func(r *Reader) int { return len(r.Bytes(1 << 20)) },
-		"count":        func(r *Reader) int { return r.Count(1<<32-1, 1) },
+		"bytes": func(r *Reader) int { return len(r.Bytes(1 << 20)) },
+		"count": func(r *Reader) int { return r.Count(1<<32-1, 1) },
 	} {
 		for _, b := range [][]byte{huge, unbacked} {
 			r := NewReader(b)
