@@ -3,6 +3,7 @@ package simtest
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/perfgate/perfgate/mir/sim"
 	"github.com/perfgate/perfgate/trantor/checkpoint"
@@ -117,6 +118,9 @@ func (c *configurations) restarted(types.NodeID) {}
 func (c *configurations) observe(s sim.Step) error {
 	e, ok := s.Event.Body.(types.EpochConfig)
 	if !ok {
+		return nil
+	}
+	if have, known := c.known[e.Epoch]; known && slices.EqualFunc(have.Members, e.Config.Members, types.Member.Equal) {
 		return nil
 	}
 	d := types.Digest(sha256.Sum256(fmt.Appendf(nil, "%v", e.Config)))
