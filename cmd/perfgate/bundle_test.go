@@ -12,14 +12,21 @@ import (
 
 var addKey = recording.Key{Pkg: "example.org/shop/cart", Name: "BenchmarkAdd/items=10", Procs: 1}
 
-// bundle writes a recorded bundle: bundle DIR [slower|allocates|crashed|dirty|suite=NAME|class=ID|shard=I/N]...
-// Without words nothing changed between its sides. Its numbers come from no
+// bundle writes a recorded bundle: bundle DIR [slower|allocates|crashed|dirty|suite=NAME|class=ID|shard=I/N|base=REF|head=REF]...
+// Commits are those of the script's repository where it names them. Without words nothing changed between its sides. Its numbers come from no
 // clock, so that what is printed of it is always the same.
 func bundle(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: bundle DIR WORD...")
 	}
-	ts.Check(writeBundle(ts.MkAbs(args[0]), args[1:]...))
+	words := args[1:]
+	for i, word := range words {
+		if side, ref, ok := strings.Cut(word, "="); ok && (side == "base" || side == "head") {
+			ts.Check(ts.Exec("git", "rev-parse", "--verify", ref))
+			words[i] = side + "=" + strings.TrimSpace(ts.ReadFile("stdout"))
+		}
+	}
+	ts.Check(writeBundle(ts.MkAbs(args[0]), words...))
 }
 
 func writeBundle(dir string, words ...string) error {
@@ -51,6 +58,10 @@ func writeBundle(dir string, words ...string) error {
 				Key: recording.Key{Pkg: addKey.Pkg, Name: "BenchmarkBroken", Procs: 1}, Side: recording.Head, Kind: recording.Crashed, Detail: "panic: broken"}}
 		case word == "dirty":
 			b.Manifest.Head.Dirty = true
+		case strings.HasPrefix(word, "base="):
+			b.Manifest.Base.Commit = strings.TrimPrefix(word, "base=")
+		case strings.HasPrefix(word, "head="):
+			b.Manifest.Head.Commit = strings.TrimPrefix(word, "head=")
 		case strings.HasPrefix(word, "suite="):
 			b.Manifest.Suite = strings.TrimPrefix(word, "suite=")
 		case strings.HasPrefix(word, "class="):

@@ -149,6 +149,10 @@ func (o *objects) readRecord(ctx context.Context, suite, class string, record in
 	if err != nil {
 		return nil, err
 	}
+	// Before its files, which are named by its hash and so would be missing.
+	if err := decodeJSON(manifestFile, manifest, &Manifest{}); err != nil {
+		return nil, inPlace(place, err)
+	}
 	data := map[string][]byte{manifestFile: manifest}
 	for _, name := range files {
 		data[name], err = o.read(ctx, filesPrefix(suite, class, sum(manifest))+name, fileBytesMax)
