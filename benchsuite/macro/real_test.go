@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/perfgate/perfgate/benchsuite/workload"
+	"github.com/perfgate/perfgate/trantor/cluster"
 )
 
 // BenchmarkClosedLoop saturates n replicas in one process, with Ed25519 and in
@@ -18,26 +19,49 @@ import (
 //perfgate:sizes n=7 full
 func BenchmarkClosedLoop(b *testing.B) {
 	for _, n := range []int{1, 4, 7} {
-		b.Run(replicas(n), func(b *testing.B) {
-			c, err := workload.NewClosed(n, seed)
-			check(b, err)
-			for range workload.WarmTxs {
-				check(b, c.Submit())
-			}
-			check(b, c.Drain())
-			before := c.Submitted()
-			for b.Loop() {
-				check(b, c.Submit())
-			}
-			finish(b, c.Drain)
-			txs := c.Submitted() - before
-			check(b, c.Check())
-			check(b, c.Stop())
-			b.ReportMetric(float64(txs)/b.Elapsed().Seconds(), "tx/s")
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(float64(workload.MinTxs(n)), "min-n")
-		})
+		b.Run(replicas(n), func(b *testing.B) { closedLoop(b, n, workload.Place{}) })
 	}
+}
+
+// BenchmarkTransport is the closed loop of four replicas of one process that speak
+// to each other over mutual TLS at the loopback interface.
+//
+//perfgate:sizes gate full
+func BenchmarkTransport(b *testing.B) {
+	b.Run("transport=tls/"+replicas(4), func(b *testing.B) {
+		closedLoop(b, 4, workload.Place{Transport: cluster.Loopback})
+	})
+}
+
+// BenchmarkDurable is the closed loop of four replicas, each of which makes what it
+// signs and acknowledges durable first, in a store of its own on one disk.
+//
+//perfgate:sizes gate full
+func BenchmarkDurable(b *testing.B) {
+	b.Run("sync=on/"+replicas(4), func(b *testing.B) {
+		closedLoop(b, 4, workload.Place{Dir: b.TempDir()})
+	})
+}
+
+// closedLoop saturates n replicas and reports tx/s.
+func closedLoop(b *testing.B, n int, place workload.Place) {
+	c, err := workload.NewClosed(n, seed, place)
+	check(b, err)
+	for range workload.WarmTxs {
+		check(b, c.Submit())
+	}
+	check(b, c.Drain())
+	before := c.Submitted()
+	for b.Loop() {
+		check(b, c.Submit())
+	}
+	finish(b, c.Drain)
+	txs := c.Submitted() - before
+	check(b, c.Check())
+	check(b, c.Stop())
+	b.ReportMetric(float64(txs)/b.Elapsed().Seconds(), "tx/s")
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(workload.MinTxs(n)), "min-n")
 }
 
 // openRate is about half of what BenchmarkClosedLoop/n=4 reaches on the

@@ -20,8 +20,8 @@ type Closed struct {
 }
 
 // NewClosed starts n replicas.
-func NewClosed(n int, seed uint64) (*Closed, error) {
-	r, err := newReal(n, seed, FixedParams(n), nil)
+func NewClosed(n int, seed uint64, place Place) (*Closed, error) {
+	r, err := newReal(n, seed, FixedParams(n), place, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type Open struct {
 func NewOpen(n int, seed uint64, rate int) (*Open, error) {
 	o := &Open{rate: rate, epoch: time.Now(), latencies: make([]Histogram, n)}
 	var err error
-	o.Real, err = newReal(n, seed, LiveParams(n), o.observeDelivery)
+	o.Real, err = newReal(n, seed, LiveParams(n), Place{}, o.observeDelivery)
 	return o, err
 }
 

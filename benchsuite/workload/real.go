@@ -39,9 +39,16 @@ type realNode struct {
 	_         [64]byte
 }
 
+// Place is where replicas run. The zero Place is the process itself, with nothing
+// on disk.
+type Place struct {
+	Transport cluster.Transport
+	Dir       string // An empty folder for their stores; empty for none.
+}
+
 // newReal starts a cluster. If observe is not nil, each replica calls it with
 // the number of each transaction that it delivers, on its own goroutine.
-func newReal(n int, seed uint64, params replica.Params, observe func(types.NodeID, uint64)) (*Real, error) {
+func newReal(n int, seed uint64, params replica.Params, place Place, observe func(types.NodeID, uint64)) (*Real, error) {
 	r := &Real{
 		source: NewSource(seed, Clients, PayloadBytes), nodes: make([]realNode, n), chunks: make([][]types.Tx, n),
 		progress: make(chan struct{}, 1), observe: observe,
@@ -51,7 +58,8 @@ func newReal(n int, seed uint64, params replica.Params, observe func(types.NodeI
 	}
 	var err error
 	r.cluster, err = cluster.New(cluster.Config{
-		Weights: cluster.Equal(n), Params: &params, Seed: seed, OnDelivered: r.onDelivered, OnResult: r.onResult,
+		Weights: cluster.Equal(n), Params: &params, Seed: seed, Transport: place.Transport, Dir: place.Dir,
+		OnDelivered: r.onDelivered, OnResult: r.onResult,
 	})
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 
 func TestClosedLoopDeliversEverythingOnce(t *testing.T) {
 	for _, n := range []int{1, 4} {
-		c, err := NewClosed(n, 1)
+		c, err := NewClosed(n, 1, Place{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestOpenLoopCountsFromTheSchedule(t *testing.T) {
 func TestRealRunWithAViewChangeIsVoid(t *testing.T) {
 	params := FixedParams(4)
 	params.ViewTimeout, params.RetryAfter = 10*time.Millisecond, 100*time.Millisecond
-	r, err := newReal(4, 1, params, nil)
+	r, err := newReal(4, 1, params, Place{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestRealRunWithAViewChangeIsVoid(t *testing.T) {
 func TestRealRunTellsOfARefusal(t *testing.T) {
 	params := FixedParams(1)
 	params.ClientsMax = Clients - 1
-	r, err := newReal(1, 1, params, nil)
+	r, err := newReal(1, 1, params, Place{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
