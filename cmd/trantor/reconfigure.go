@@ -186,7 +186,7 @@ func cast(ctx context.Context, replicas *client.Client, voters []server.Config, 
 			return err
 		}
 		// A later vote has a higher number.
-		vote := delivery.SignReconfig(signer, types.Reconfig{Voter: voter.Node, No: uint64(time.Now().UnixNano()), Change: member})
+		vote := delivery.SignReconfig(crypto.NewBound(signer, voter.System), types.Reconfig{Voter: voter.Node, No: uint64(time.Now().UnixNano()), Change: member})
 		result, err := order(ctx, replicas, vote)
 		if err != nil {
 			return fmt.Errorf("the vote of replica %d: %w", voter.Node, err)

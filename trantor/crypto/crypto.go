@@ -6,7 +6,7 @@
 //
 // The package's one opinion is that a signature is always over a domain and a
 // message, so that a signature made for one purpose can never be shown for
-// another. It does not manage keys beyond keeping a replica's own in a file and
+// another; with [Bound] also over the system that it was made in. It does not manage keys beyond keeping a replica's own in a file and
 // holding the public ones of its peers.
 package crypto
 

@@ -44,6 +44,9 @@ type life struct {
 	runs    int
 }
 
+// lastingSystem is the system's name.
+const lastingSystem = "lasting"
+
 // place is where in the log a transaction was delivered.
 type place struct {
 	seq types.SeqNr
@@ -96,7 +99,7 @@ func (l *lasting) wire(node int) sim.NodeConfig {
 	l.t.Helper()
 	life := l.lives[node]
 	r, err := New(Config{
-		Node: types.NodeID(node), Genesis: l.genesis, Crypto: crypto.NewSimulated(1, types.NodeID(node), 32),
+		Node: types.NodeID(node), Genesis: l.genesis, System: lastingSystem, Crypto: crypto.NewSimulated(1, types.NodeID(node), 32),
 		App: &app.Chain{}, Params: l.params, Durable: true, Records: life.disk.Records(),
 		Results: mir.ModuleFunc(func(ev mir.Event, _ *mir.Out) { l.onResult(node, ev) }),
 	})
@@ -176,8 +179,9 @@ func (l *lasting) vote(change types.Member, voters ...types.NodeID) {
 	for _, voter := range voters {
 		l.votes++
 		id := types.TxID{Client: types.ConfigClient, No: types.TxNo(l.votes - 1)}
-		vote := types.Reconfig{Voter: voter, No: l.votes, Change: change}
-		l.pending[id] = types.Tx{TxID: id, Payload: delivery.SignReconfig(crypto.NewSimulated(1, voter, 32), vote).Encode()}
+		signer := crypto.NewBound(crypto.NewSimulated(1, voter, 32), lastingSystem)
+		vote := delivery.SignReconfig(signer, types.Reconfig{Voter: voter, No: l.votes, Change: change})
+		l.pending[id] = types.Tx{TxID: id, Payload: vote.Encode()}
 		l.submit(id)
 	}
 }

@@ -32,9 +32,15 @@ type Config struct {
 	// Genesis is who the replicas are in the first epochs, until a transaction
 	// changes it. A replica that is to join need not be in it.
 	Genesis types.Configuration
-	Crypto  crypto.Crypto
-	App     app.Application
-	Params  Params
+	// System is the system's name, which everything that the replica signs is
+	// bound to (crypto.NewBound): all replicas have the same, and no two systems
+	// with a key in common may share one. Whoever signs for a replica outside of
+	// it, as for a vote on the configuration, binds to it too. Empty binds to
+	// nothing, for simulations, whose keys are of one run.
+	System string
+	Crypto crypto.Crypto
+	App    app.Application
+	Params Params
 
 	// Durable says that whoever runs the replica serves the module Store: it
 	// makes each types.Persist durable. Without, the replica serves it itself
@@ -96,6 +102,9 @@ type Replica struct {
 
 // New wires a replica where its records left off, or at the beginning of the log.
 func New(cfg Config) (*Replica, error) {
+	if cfg.System != "" {
+		cfg.Crypto = crypto.NewBound(cfg.Crypto, cfg.System)
+	}
 	r := &Replica{Names: &mir.Names{}, app: cfg.App, pbft: &pbft.Stats{}}
 	r.IDs = intern(r.Names)
 	members, err := cfg.Genesis.Quorums()

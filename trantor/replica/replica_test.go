@@ -27,6 +27,13 @@ type world struct {
 
 func newWorld(t *testing.T, seed uint64, n int, network sim.Network, change func(*Params)) *world {
 	t.Helper()
+	return newWorldOf(t, seed, slices.Repeat([]string{"test"}, n), network, change)
+}
+
+// newWorldOf says for each replica which system it takes itself to be of.
+func newWorldOf(t *testing.T, seed uint64, systems []string, network sim.Network, change func(*Params)) *world {
+	t.Helper()
+	n := len(systems)
 	s, err := sim.New(sim.Config{Seed: seed, Codec: NewCodec(), Network: network})
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +47,7 @@ func newWorld(t *testing.T, seed uint64, n int, network sim.Network, change func
 	for i := range n {
 		node := types.NodeID(i)
 		r, err := New(Config{
-			Node: node, Genesis: types.EqualConfiguration(n), Crypto: crypto.NewSimulated(seed, node, n),
+			Node: node, Genesis: types.EqualConfiguration(n), System: systems[i], Crypto: crypto.NewSimulated(seed, node, n),
 			App: &app.Chain{}, Params: params, Results: w.results(i),
 		})
 		if err != nil {
@@ -137,6 +144,28 @@ func TestReplicasDeliverOneSequence(t *testing.T) {
 		if len(w.refused) > 0 {
 			t.Errorf("n=%d: %d refused, first with %v", n, len(w.refused), w.refused[0])
 		}
+	}
+}
+
+// A replica of another system that has the same keys is one of the faulty to
+// those whose system it is not.
+func TestSignaturesOfAnotherSystemAreWorthNothing(t *testing.T) {
+	w := newWorldOf(t, 1, []string{"ours", "ours", "ours", "theirs"}, sim.Network{}, nil)
+	for i := range 100 {
+		for node := range 4 {
+			w.submit(time.Duration(i)*time.Millisecond, node, uint64(node), uint64(i))
+		}
+	}
+	w.runUntilDelivered(300, 0, 1, 2)
+	if got := len(w.delivered[3]); got > 0 {
+		t.Errorf("%d deliveries in the other system, which is alone", got)
+	}
+	ours, theirs := w.replicas[0].Stats(), w.replicas[3].Stats()
+	if ours.PBFT.BadSignature == 0 || theirs.PBFT.BadSignature == 0 || theirs.Checkpoint.BadSignature == 0 {
+		t.Errorf("no bad signatures: the test shows nothing\n%s", w.describe())
+	}
+	if w.stable[0] == 0 || w.stable[3] > 0 {
+		t.Errorf("%d stable checkpoints here, %d there, want some and none", w.stable[0], w.stable[3])
 	}
 }
 

@@ -20,7 +20,8 @@ const Version = 1
 // Config of one replica.
 type Config struct {
 	// System names the replicated system: replicas of different systems refuse
-	// each other. 1 to 128 bytes.
+	// each other, and all that is signed is bound to it (replica.Config.System).
+	// 1 to 128 bytes.
 	System string
 	Node   types.NodeID
 	// KeyFile is the replica's private key (crypto.LoadKey).

@@ -92,7 +92,7 @@ func (s *Server) openReplica() error {
 	}
 	s.results = &results{server: s}
 	s.replica, err = replica.New(replica.Config{
-		Node: s.cfg.Node, Genesis: s.cfg.Genesis(), Crypto: s.counting, App: Applications[s.cfg.Application](), Params: s.cfg.Params,
+		Node: s.cfg.Node, Genesis: s.cfg.Genesis(), System: s.cfg.System, Crypto: s.counting, App: Applications[s.cfg.Application](), Params: s.cfg.Params,
 		Durable: s.store.on(), Records: s.store.records, Results: s.results,
 	})
 	if err != nil {
