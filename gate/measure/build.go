@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/perfgate/perfgate/gate/recording"
+	"github.com/perfgate/perfgate/gate/repo"
 )
 
 // BuildFlags are the flags that both sides are built with. Aligning functions
@@ -121,7 +122,7 @@ func ModuleRoot(ctx context.Context, dir string) (string, error) {
 func (t Toolchain) command(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(t.Root, "bin", "go"), args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local", "GOROOT="+t.Root)
+	cmd.Env = append(repo.WithoutSecrets(os.Environ()), "GOTOOLCHAIN=local", "GOROOT="+t.Root)
 	if t.work != "" {
 		cmd.Env = append(cmd.Env, "GOWORK="+t.work)
 	}

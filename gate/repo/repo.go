@@ -266,9 +266,10 @@ var ofAnotherRepository = []string{
 	"GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
 }
 
-// callersEnv is our own environment without what belongs to another repository.
+// callersEnv is our own environment without credentials and what belongs to
+// another repository.
 func callersEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+	return slices.DeleteFunc(WithoutSecrets(os.Environ()), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains(ofAnotherRepository, name)
 	})

@@ -84,6 +84,9 @@ func (in Input) gates(d recording.BaselineCheck) bool {
 // counts are the rows by decision, in words.
 func (in Input) counts() string {
 	var parts []string
+	if n := len(in.Verdict.BaselineGated); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d worse than the stored baseline", n))
+	}
 	for _, d := range decisionOrder {
 		if n := in.Verdict.Counts[d]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, countWords[d]))

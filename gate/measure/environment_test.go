@@ -1,0 +1,32 @@
+package measure
+
+import (
+	"strings"
+	"testing"
+)
+
+// credentials of a store of baselines, which the process that measures may
+// hold and nothing that it starts may see.
+var credentials = []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE", "GITHUB_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS"}
+
+func TestABenchmarkSeesNoCredentials(t *testing.T) {
+	for _, name := range credentials {
+		t.Setenv(name, "hush")
+	}
+	for _, entry := range environment(1) {
+		if strings.Contains(entry, "hush") {
+			t.Errorf("a benchmark is given %s", entry)
+		}
+	}
+}
+
+func TestTheGoCommandSeesNoCredentialsOfTheStore(t *testing.T) {
+	for _, name := range credentials[:4] {
+		t.Setenv(name, "hush")
+	}
+	for _, entry := range (Toolchain{}).command(t.Context(), ".", "version").Env {
+		if strings.Contains(entry, "hush") {
+			t.Errorf("the go command is given %s", entry)
+		}
+	}
+}
