@@ -250,18 +250,12 @@ func (c *Client) begin(tx types.Tx, done func(Result, error)) error {
 	return nil
 }
 
-// ask makes sure that connected replicas of enough weight were asked, and that
-// one of them was given the transaction: first the client's own, then the next
-// ones. All transactions of one client go to the same replica while it is
-// connected, which keeps their order.
+// ask makes sure that what replicas may yet say can be enough, and that one of
+// them was given the transaction: first the client's own, then the next ones. All
+// transactions of one client go to the same replica while it is connected and
+// takes them, which keeps their order.
 func (c *Client) ask(r *request) {
-	weight, submitted := uint64(0), false
-	for i, l := range c.links {
-		if a := r.asks[i]; a.asked && l.connected {
-			weight += l.member.Weight
-			submitted = submitted || a.submitted
-		}
-	}
+	weight, submitted := c.hope(r)
 	first := int(uint64(r.tx.Client) % uint64(len(c.links)))
 	for i := range c.links {
 		if submitted && c.enough(weight) {
@@ -279,6 +273,25 @@ func (c *Client) ask(r *request) {
 		submitted = true
 		l.enqueue(r)
 	}
+}
+
+// hope is the weight of the replicas that may yet give one answer: those that gave
+// the one with the most weight so far, and those that are connected, were asked and
+// have not told. It also reports whether one was given the transaction and has not
+// refused it.
+func (c *Client) hope(r *request) (weight uint64, submitted bool) {
+	best := uint64(0)
+	for i, l := range c.links {
+		a := r.asks[i]
+		if a.delivered() {
+			agree, _ := c.agreement(r, a.answer)
+			best = max(best, agree)
+		} else if a.asked && !a.told && l.connected {
+			weight += l.member.Weight
+		}
+		submitted = submitted || a.submitted && !a.refused() && l.connected
+	}
+	return best + weight, submitted
 }
 
 // enough tells whether replicas of that weight can be believed.
@@ -340,7 +353,7 @@ func (c *Client) retry(now time.Time) {
 // submitTo submits at a replica that has not told of the delivery.
 func (c *Client) submitTo(l *link, r *request) {
 	a := &r.asks[l.index]
-	if a.told && a.answer.Code == wire.Delivered {
+	if a.delivered() {
 		return
 	}
 	a.submitted = true

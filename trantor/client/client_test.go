@@ -194,6 +194,53 @@ func TestALiarIsNotBelieved(t *testing.T) {
 	}
 }
 
+// TestOthersAreAskedInThePlaceOfOneThatIsNoHelp: a replica that restarted has
+// forgotten results and refuses, a faulty one lies. Neither costs a RetryAfter.
+func TestOthersAreAskedInThePlaceOfOneThatIsNoHelp(t *testing.T) {
+	forgetful := func(_ *fake, id types.TxID, _ []byte, _ bool) []wire.Answer {
+		return []wire.Answer{{ID: id, Code: wire.Forgotten}}
+	}
+	for name, do := range map[string]behaviour{"forgetful": forgetful, "lying": lying} {
+		for at := range 4 {
+			behaviours := []behaviour{honest, honest, honest, honest}
+			behaviours[at] = do
+			c, _, ctx := dial(t, client.Options{RetryAfter: time.Hour}, behaviours...)
+			if r, err := c.Submit(ctx, tx(0, 0)); err != nil || string(r.Data) != "right" {
+				t.Errorf("replica %d is %s: result %+v (%v)", at, name, r, err)
+			}
+		}
+	}
+}
+
+// TestARefusalIsTakenBackByAcceptance: replicas 0 and 1 both refuse at first, but
+// replica 0 has accepted before replica 1 refuses, so that never more than one
+// refuses at a time.
+func TestARefusalIsTakenBackByAcceptance(t *testing.T) {
+	accepted := make(chan struct{})
+	changing := func(f *fake, id types.TxID, _ []byte, submission bool) []wire.Answer {
+		if f.submitted[id] == 1 {
+			return []wire.Answer{{ID: id, Code: wire.Full}}
+		}
+		if submission && f.submitted[id] == 2 {
+			close(accepted)
+		}
+		return []wire.Answer{{ID: id, Code: wire.Accepted}}
+	}
+	late := func(_ *fake, id types.TxID, _ []byte, submission bool) []wire.Answer {
+		if !submission {
+			return nil
+		}
+		<-accepted
+		return []wire.Answer{{ID: id, Code: wire.Full}}
+	}
+	c, _, ctx := dial(t, client.Options{RetryAfter: 50 * time.Millisecond}, changing, late, silent, silent)
+	short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	if r, err := c.Submit(short, tx(0, 0)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("result %+v (%v), want none: one replica refuses", r, err)
+	}
+}
+
 func TestTrustOneTakesTheWordOfOne(t *testing.T) {
 	c, _, ctx := dial(t, client.Options{TrustOne: true}, lying, honest, honest, honest)
 	if r, err := c.Submit(ctx, tx(0, 0)); err != nil || string(r.Data) != "wrong" {

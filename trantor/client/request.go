@@ -28,66 +28,80 @@ type ask struct {
 	answer    wire.Answer
 }
 
+// delivered and refused are the two last words.
+func (a *ask) delivered() bool { return a.told && a.answer.Code == wire.Delivered }
+func (a *ask) refused() bool   { return a.told && a.answer.Code != wire.Delivered }
+
 // onAnswer takes a replica's answer. It returns what to call once the lock is
 // released, or nil.
 func (c *Client) onAnswer(l *link, answer wire.Answer) func() {
 	r := c.pending[answer.ID]
-	if r == nil || !r.asks[l.index].asked || answer.Code == wire.Accepted {
+	if r == nil || !r.asks[l.index].asked {
 		return nil
 	}
 	a := &r.asks[l.index]
-	if a.told && a.answer.Code == wire.Delivered {
+	switch {
+	case a.delivered():
 		return nil // Its first word counts.
+	case answer.Code == wire.Accepted:
+		a.told = false // What it refused before, it has taken now.
+		return nil
 	}
 	a.told, a.answer = true, answer
+	finish := c.onRefused
 	if answer.Code == wire.Delivered {
-		return c.onDelivered(r, a)
+		finish = c.onDelivered
 	}
-	return c.onRefused(r, l, answer)
+	done := finish(r, answer)
+	if done == nil {
+		// It said what decides nothing: others may have to be asked in its
+		// place.
+		c.ask(r)
+	}
+	return done
 }
 
-func (c *Client) onDelivered(r *request, by *ask) func() {
-	weight, others := uint64(0), uint64(0)
-	for i, a := range r.asks {
-		switch {
-		case !a.told || a.answer.Code != wire.Delivered:
-		case a.answer.Seq == by.answer.Seq && a.answer.Tag == by.answer.Tag && bytes.Equal(a.answer.Result, by.answer.Result):
-			weight += c.links[i].member.Weight
-		default:
-			others++
-		}
-	}
+func (c *Client) onDelivered(r *request, answer wire.Answer) func() {
+	weight, others := c.agreement(r, answer)
 	if !c.enough(weight) {
 		return nil
 	}
 	c.stats.Conflicts += others
 	c.drop(r)
-	if by.answer.Tag != wire.TagOf(r.tx.Payload) {
+	if answer.Tag != wire.TagOf(r.tx.Payload) {
 		return func() { r.done(Result{}, ErrTaken) }
 	}
-	result := Result{Seq: by.answer.Seq, Data: by.answer.Result}
+	result := Result{Seq: answer.Seq, Data: answer.Result}
 	return func() { r.done(result, nil) }
 }
 
+// agreement is the weight of the replicas that told of the delivery as answer
+// does, and how many told of another one.
+func (c *Client) agreement(r *request, answer wire.Answer) (weight, others uint64) {
+	for i, a := range r.asks {
+		switch {
+		case !a.delivered():
+		case a.answer.Seq == answer.Seq && a.answer.Tag == answer.Tag && bytes.Equal(a.answer.Result, answer.Result):
+			weight += c.links[i].member.Weight
+		default:
+			others++
+		}
+	}
+	return weight, others
+}
+
 // onRefused believes a refusal of weight more than f, since one of those is
-// correct; before, it asks the next replica.
-func (c *Client) onRefused(r *request, by *link, answer wire.Answer) func() {
+// correct.
+func (c *Client) onRefused(r *request, answer wire.Answer) func() {
 	weight := uint64(0)
 	for i, a := range r.asks {
-		if a.told && a.answer.Code != wire.Delivered {
+		if a.refused() {
 			weight += c.links[i].member.Weight
 		}
 	}
-	if c.enough(weight) {
-		c.drop(r)
-		return func() { r.done(Result{}, answer.Code.Err()) }
+	if !c.enough(weight) {
+		return nil
 	}
-	for i := range c.links {
-		next := c.links[(by.index+1+i)%len(c.links)]
-		if next.connected && !r.asks[next.index].submitted {
-			c.submitTo(next, r)
-			return nil
-		}
-	}
-	return nil
+	c.drop(r)
+	return func() { r.done(Result{}, answer.Code.Err()) }
 }
