@@ -17,8 +17,13 @@ import (
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
-// connectionsOfAdmins bounds who may ask at once.
-const connectionsOfAdmins = 16
+const (
+	// connectionsOfAdmins bounds who may ask at once.
+	connectionsOfAdmins = 16
+	// statusesMax of them may wait for the node, which may be stuck: the others
+	// are left to /healthz and /metrics, which answer then too.
+	statusesMax = 4
+)
 
 // admin is what the administrator asks over HTTP.
 type admin struct {
@@ -26,6 +31,7 @@ type admin struct {
 	listener net.Listener
 	http     *http.Server
 	stopping atomic.Bool
+	statuses chan struct{} // One token for each status that waits for the node.
 }
 
 // openAdmin listens for the administrator.
@@ -37,7 +43,7 @@ func (s *Server) openAdmin() error {
 	if err != nil {
 		return fmt.Errorf("listening for the administrator: %w", err)
 	}
-	a := &admin{server: s, listener: newListener(l, connectionsOfAdmins)}
+	a := &admin{server: s, listener: newListener(l, connectionsOfAdmins), statuses: make(chan struct{}, statusesMax)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
@@ -149,6 +155,13 @@ type StatusMember struct {
 }
 
 func (a *admin) status(w http.ResponseWriter, r *http.Request) {
+	select {
+	case a.statuses <- struct{}{}:
+		defer func() { <-a.statuses }()
+	default:
+		http.Error(w, fmt.Sprintf("%d others wait for the node's status", statusesMax), http.StatusServiceUnavailable)
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), staleAfter)
 	defer cancel()
 	status, err := a.server.Status(ctx, r.URL.Query().Get("hash") == "1")

@@ -19,11 +19,12 @@ import (
 // told by the replica's results module (see results).
 //
 // Memory: sessions times inFlight transactions of at most what a request may
-// have, answers of at most answerBytes for each session, and the results that
-// recent keeps.
+// have, answers of at most answerBytes for each session, the results that recent
+// keeps, and a window of past for each of Params.ClientsMax.
 type desk struct {
 	limits  Limits
 	mempool mir.ModuleID
+	window  int // Params.ClientWindow.
 	inject  func(context.Context, ...mir.Event) error
 
 	workers sync.WaitGroup // Those of all streams.
@@ -33,20 +34,22 @@ type desk struct {
 	waiting  map[types.TxID][]*session // Who shall hear of the delivery.
 	// asked says who submitted and has no answer of the mempool, oldest first.
 	// The mempool answers each submission once, in order.
-	asked    map[types.TxID][]*session
-	recent   *recent
+	asked  map[types.TxID][]*session
+	recent *recent
+	// past says what was delivered, also before recent and before this process.
+	past     map[types.ClientID]*types.Window
 	stopping bool
 	idle     chan struct{}        // Closed when stopping and nobody waits.
 	counts   map[wire.Code]uint64 // Answers by code.
 	turned   uint64               // Streams that were refused.
 }
 
-func newDesk(limits Limits, mempool mir.ModuleID, inject func(context.Context, ...mir.Event) error) *desk {
+func newDesk(limits Limits, mempool mir.ModuleID, window int, inject func(context.Context, ...mir.Event) error) *desk {
 	return &desk{
-		limits: limits, mempool: mempool, inject: inject,
+		limits: limits, mempool: mempool, window: window, inject: inject,
 		sessions: map[*session]struct{}{}, waiting: map[types.TxID][]*session{}, asked: map[types.TxID][]*session{},
-		recent: newRecent(limits.RecentResults, limits.RecentBytes),
-		idle:   make(chan struct{}), counts: map[wire.Code]uint64{},
+		recent: newRecent(limits.RecentResults, limits.RecentBytes), past: map[types.ClientID]*types.Window{},
+		idle: make(chan struct{}), counts: map[wire.Code]uint64{},
 	}
 }
 
@@ -119,12 +122,37 @@ func (d *desk) receive(ctx context.Context, s *session, stream grpc.ServerStream
 		if err != nil {
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
-		events, err := d.take(ctx, s, request)
+		submissions, err := d.take(ctx, s, request)
 		if err != nil {
 			return nil
 		}
-		if err := d.inject(ctx, events...); err != nil {
+		if err := d.submit(ctx, s, submissions); err != nil {
 			return status.Error(codes.Unavailable, err.Error())
+		}
+	}
+}
+
+// submit hands transactions to the mempool. One at a time: where it fails, it is
+// known which of them the mempool will answer.
+func (d *desk) submit(ctx context.Context, s *session, txs []types.Tx) error {
+	for i, tx := range txs {
+		event := mir.Event{To: d.mempool, Body: types.Submit{Tx: tx}}.Sized(types.EncodedTxBytes(tx))
+		if err := d.inject(ctx, event); err != nil {
+			d.withdraw(s, txs[i:])
+			return err
+		}
+	}
+	return nil
+}
+
+// withdraw forgets who submitted what never reached the mempool.
+func (d *desk) withdraw(s *session, txs []types.Tx) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, tx := range txs {
+		d.asked[tx.TxID] = without(d.asked[tx.TxID], s)
+		if len(d.asked[tx.TxID]) == 0 {
+			delete(d.asked, tx.TxID)
 		}
 	}
 }
@@ -132,8 +160,8 @@ func (d *desk) receive(ctx context.Context, s *session, stream grpc.ServerStream
 var errTooMany = errors.New("more transactions in a request than may be in flight")
 
 // take registers what a client wants to hear of, once there is room for it, and
-// returns what the mempool must be told.
-func (d *desk) take(ctx context.Context, s *session, request wire.Request) ([]mir.Event, error) {
+// returns what the mempool must be given.
+func (d *desk) take(ctx context.Context, s *session, request wire.Request) ([]types.Tx, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for s.inFlight+request.Len() > d.limits.InFlight && ctx.Err() == nil {
@@ -142,23 +170,23 @@ func (d *desk) take(ctx context.Context, s *session, request wire.Request) ([]mi
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	var events []mir.Event
+	var submissions []types.Tx
 	for _, tx := range request.Submit {
 		if d.register(s, tx.TxID, true) {
 			d.asked[tx.TxID] = append(d.asked[tx.TxID], s)
-			events = append(events, mir.Event{To: d.mempool, Body: types.Submit{Tx: tx}})
+			submissions = append(submissions, tx)
 		}
 	}
 	for _, id := range request.Watch {
 		d.register(s, id, false)
 	}
-	return events, nil
+	return submissions, nil
 }
 
 // register makes a session wait for a delivery, unless there is an answer
 // already. It reports whether a submission may go on.
 func (d *desk) register(s *session, id types.TxID, submission bool) bool {
-	if done, ok := d.recent.get(id); ok {
+	if done, ok := d.answerOf(id); ok {
 		s.inFlight++
 		s.finish(done)
 		return false
@@ -174,6 +202,15 @@ func (d *desk) register(s *session, id types.TxID, submission bool) bool {
 		d.waiting[id] = append(d.waiting[id], s)
 	}
 	return true
+}
+
+// answerOf is the answer to a transaction that was delivered.
+func (d *desk) answerOf(id types.TxID) (answer wire.Answer, delivered bool) {
+	if done, ok := d.recent.get(id); ok {
+		return done, true
+	}
+	w := d.past[id.Client]
+	return wire.Answer{ID: id, Code: wire.Forgotten}, w != nil && w.Has(uint64(id.No))
 }
 
 // forget makes a session wait no more.
@@ -232,6 +269,12 @@ func (d *desk) onDelivered(e types.Delivered) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.recent.add(answer)
+	w := d.past[e.Tx.Client]
+	if w == nil {
+		w = types.NewWindow(d.window)
+		d.past[e.Tx.Client] = w
+	}
+	w.Add(uint64(e.Tx.No))
 	d.answerAll(answer)
 }
 
@@ -239,6 +282,10 @@ func (d *desk) onDelivered(e types.Delivered) {
 func (d *desk) onRestored(e types.Restored) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	clear(d.past)
+	for client, w := range e.Clients {
+		d.past[client] = w.Clone()
+	}
 	for id := range d.waiting {
 		if w := e.Clients[id.Client]; w != nil && w.Has(uint64(id.No)) {
 			d.answerAll(wire.Answer{ID: id, Code: wire.Forgotten})

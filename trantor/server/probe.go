@@ -28,10 +28,12 @@ type probe struct {
 	self    mir.ModuleID
 	replica *replica.Replica
 	last    atomic.Pointer[sample]
-	quit    chan struct{}
-	done    sync.WaitGroup
-	mu      sync.Mutex
-	in      mir.Injector // Nil before Start.
+	// asks are what inspect wants to run. One goroutine alone waits for room in
+	// the node's input, and whoever inspects can give up.
+	asks chan func()
+	runs atomic.Bool
+	quit chan struct{}
+	done sync.WaitGroup
 }
 
 // look runs a function between two events.
@@ -40,17 +42,15 @@ type look struct{ do func() }
 func (look) EventName() string { return "server.Look" }
 
 func newProbe(self mir.ModuleID, r *replica.Replica) *probe {
-	return &probe{self: self, replica: r, quit: make(chan struct{})}
+	return &probe{self: self, replica: r, asks: make(chan func()), quit: make(chan struct{})}
 }
 
 // Start implements mir.Active.
 func (p *probe) Start(in mir.Injector) error {
-	p.mu.Lock()
-	p.in = in
-	p.mu.Unlock()
 	if err := in.Inject(p.replica.Boot()...); err != nil {
 		return err
 	}
+	p.runs.Store(true)
 	p.done.Go(func() { p.run(in) })
 	return nil
 }
@@ -73,12 +73,15 @@ func (p *probe) Apply(ev mir.Event, _ *mir.Out) {
 func (p *probe) run(in mir.Injector) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
+	do := p.take
 	for {
-		if in.Inject(mir.Event{To: p.self, Body: look{do: p.take}}) != nil {
+		if in.Inject(mir.Event{To: p.self, Body: look{do: do}}) != nil {
 			return
 		}
 		select {
 		case <-tick.C:
+			do = p.take
+		case do = <-p.asks:
 		case <-p.quit:
 			return
 		}
@@ -87,22 +90,29 @@ func (p *probe) run(in mir.Injector) {
 
 func (p *probe) take() { p.last.Store(&sample{at: time.Now(), stats: p.replica.Stats()}) }
 
-// inspect runs do between two events and waits for it.
+// errNotRunning is what inspect says before the node starts and after it stopped.
+var errNotRunning = errors.New("the replica does not run")
+
+// inspect runs do between two events and waits for it, or for the end of ctx: do
+// may still run later then.
 func (p *probe) inspect(ctx context.Context, do func()) error {
-	p.mu.Lock()
-	in := p.in
-	p.mu.Unlock()
-	if in == nil {
-		return errors.New("the replica does not run yet")
+	if !p.runs.Load() {
+		return errNotRunning
 	}
 	done := make(chan struct{})
-	if err := in.Inject(mir.Event{To: p.self, Body: look{do: func() { do(); close(done) }}}); err != nil {
-		return err
+	select {
+	case p.asks <- func() { do(); close(done) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.quit:
+		return errNotRunning
 	}
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-p.quit:
+		return errNotRunning
 	}
 }

@@ -57,6 +57,7 @@ func (r *results) recovered(state *types.Restored) {
 		return
 	}
 	r.delivered.Store(delivered(state))
+	r.server.desk.onRestored(*state)
 	r.onConfigs(state.Configs...)
 }
 

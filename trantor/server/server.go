@@ -107,8 +107,11 @@ func (s *Server) openReplica() error {
 	if err != nil {
 		return err
 	}
+	if err := s.openNode(); err != nil {
+		return err
+	}
 	s.results.recovered(s.replica.Restored())
-	return s.openNode()
+	return nil
 }
 
 // openCrypto makes the replica's signing identity. Its own key is known to
@@ -153,7 +156,7 @@ func (s *Server) openNode() error {
 	if s.node, err = mir.NewNode(cfg); err != nil {
 		return err
 	}
-	s.desk = newDesk(s.cfg.Limits, ids.Mempool, s.node.Inject)
+	s.desk = newDesk(s.cfg.Limits, ids.Mempool, s.cfg.Params.ClientWindow, s.node.Inject)
 	return nil
 }
 
