@@ -108,14 +108,15 @@ func (r *Report) alarms(b *strings.Builder) {
 
 func (r *Report) power(b *strings.Builder) {
 	b.WriteString("### Slowdowns of known size\n\nTests of CPU time in the co-run, half of the suite slowed in each session, with the 95 % interval as if tests were independent.\n\n")
-	table(b, "injected", "sessions", "tests", "found", "wrongly passed", "inconclusive", "taken back", "called faster", "cannot take it", "unchanged called slower")
+	table(b, "injected", "sessions", "tests", "measured", "found", "passed", "inconclusive", "taken back", "called faster", "cannot take it", "unchanged called slower")
 	for _, s := range r.Series {
 		if s.Kind == Injected {
-			row(b, fmt.Sprintf("%d %%", s.Percent), fmt.Sprint(s.Suites), fmt.Sprint(s.Found.N), share(s.Found), share(s.Passed), share(s.Inconclusive),
+			row(b, fmt.Sprintf("%d %%", s.Percent), fmt.Sprint(s.Suites), fmt.Sprint(s.Found.N), fmt.Sprintf("%+.1f %%", 100*s.Measured), share(s.Found), share(s.Passed), share(s.Inconclusive),
 				fmt.Sprint(s.TakenBack.K), fmt.Sprint(s.Better.K), fmt.Sprint(s.NotInjectable), of(s.Unchanged))
 		}
 	}
-	b.WriteString("\nBy default the gate asks about 5 %: a slowdown below 1 % is to be passed, and one of 4 % and more is not.\n\n")
+	b.WriteString("\nMeasured is the median change over the tests. By default a pass says that there is no slowdown of 4 % or more: it is wrong at 5 and 10 %, and\n" +
+		"right at 1 to 3 %, which the default target does not ask about.\n\n")
 }
 
 func (r *Report) cost(b *strings.Builder) {

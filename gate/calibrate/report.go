@@ -54,11 +54,13 @@ type SeriesReport struct {
 	// the injected slowdown; NotInjectable could not.
 	NotInjectable int  `json:"not-injectable"`
 	Unchanged     Rate `json:"unchanged"` // of injected sessions, called slower
-	Found         Rate `json:"found"`
-	Passed        Rate `json:"passed"`
-	Inconclusive  Rate `json:"inconclusive"`
-	TakenBack     Rate `json:"taken-back"` // by relinked layouts
-	Better        Rate `json:"better"`     // improved
+	// Measured is the median over Tests of their median change: head/base - 1.
+	Measured     float64 `json:"measured"`
+	Found        Rate    `json:"found"`
+	Passed       Rate    `json:"passed"`
+	Inconclusive Rate    `json:"inconclusive"`
+	TakenBack    Rate    `json:"taken-back"` // by relinked layouts
+	Better       Rate    `json:"better"`     // improved
 	// Pairs and CPUSeconds are per benchmark and verdict, the medians.
 	Pairs      float64 `json:"pairs"`
 	CPUSeconds float64 `json:"cpu-seconds"`
@@ -159,6 +161,7 @@ func seriesReport(data *Data, series Series) SeriesReport {
 	r.Bound = UpperBound(regressed, r.Suites, .05)
 	r.NotInjectable, r.Unchanged = t.notInjectable, newRate(t.unchangedAlarms, t.unchanged)
 	r.Found, r.Passed, r.Inconclusive = newRate(t.found, t.n), newRate(t.passed, t.n), newRate(t.inconclusive, t.n)
+	r.Measured = math.Expm1(median(t.medians))
 	r.TakenBack, r.Better = newRate(t.takenBack, t.n), newRate(t.better, t.n)
 	r.Pairs, r.CPUSeconds = median(t.pairs), median(t.cpu)
 	r.SuiteWall, r.SuiteCPU = median(wall), median(cpu)
@@ -193,7 +196,7 @@ type tally struct {
 	n, notInjectable                               int
 	unchanged, unchangedAlarms                     int
 	found, passed, inconclusive, takenBack, better int
-	pairs, cpu                                     []float64
+	pairs, cpu, medians                            []float64
 }
 
 func (t *tally) add(s *Session, b *Benchmark, series Series) {
@@ -224,6 +227,7 @@ func (t *tally) add(s *Session, b *Benchmark, series Series) {
 		t.better++
 	}
 	t.pairs, t.cpu = append(t.pairs, float64(test.Pairs)), append(t.cpu, s.cost(b))
+	t.medians = append(t.medians, median(test.D))
 }
 
 func benchmarkReports(data *Data) []BenchmarkReport {
