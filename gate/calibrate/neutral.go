@@ -190,13 +190,12 @@ func (f *edited) edit(edit string, rng *rand.Rand) ([]byte, error) {
 	if all || edit == "renamed-variables" {
 		changes = append(changes, f.renamed()...)
 	}
-	text := f.src
+	if edit == "comments" {
+		changes = f.remarks(rng)
+	}
+	text := apply(f.src, changes)
 	if all || edit == "shuffled-functions" {
-		text = f.shuffled(apply(f.src, changes), changes, rng)
-	} else if edit == "comments" {
-		text = apply(f.src, f.remarks(rng))
-	} else {
-		text = apply(f.src, changes)
+		text = f.shuffled(text, changes, rng)
 	}
 	if f.first && (all || edit == "added-function") {
 		text = append(text, addedFunction(rng)...)

@@ -232,11 +232,9 @@ func (t *tally) add(s *Session, b *Benchmark, series Series) {
 
 func benchmarkReports(data *Data) []BenchmarkReport {
 	type gathered struct {
-		unchanged        tally
-		injected         map[int]*tally
-		n, deviation     []float64
-		pairs, cpu       []float64
-		alarms, sessions int
+		unchanged    tally
+		injected     map[int]*tally
+		n, deviation []float64
 	}
 	byName := map[string]*gathered{}
 	for i := range data.Sessions {
