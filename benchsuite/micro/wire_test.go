@@ -47,7 +47,8 @@ func sampleProposal(count int) types.Proposal {
 func sampleViewChange() pbft.ViewChange {
 	m := pbft.ViewChange{View: 1, Sig: pattern(types.SignatureBytes)}
 	for i := range 8 {
-		m.Prepared = append(m.Prepared, pbft.Prepared{Seq: types.SeqNr(i), Proposal: sampleProposal(1), Sigs: sampleSigs(3)})
+		m.Prepared = append(m.Prepared, pbft.Prepared{Seq: types.SeqNr(i), Digest: digest(uint64(i))})
+		m.Proofs = append(m.Proofs, pbft.Proof{Proposal: sampleProposal(1), Sigs: sampleSigs(3)})
 	}
 	return m
 }
@@ -59,9 +60,11 @@ func sampleMessages() []struct {
 } {
 	sig, id := pattern(types.SignatureBytes), availability.BatchID{Creator: 1, No: 9, Digest: digest(9)}
 	batch := types.EncodeBatch(transactions(128, 32))
-	newView := pbft.NewView{View: 1}
+	newView := pbft.NewView{View: 1, Proofs: sampleViewChange().Proofs}
 	for i := range 3 {
-		newView.Changes = append(newView.Changes, pbft.SignedChange{Signer: types.NodeID(i), ViewChange: sampleViewChange()})
+		change := sampleViewChange()
+		change.Proofs = nil
+		newView.Changes = append(newView.Changes, pbft.SignedChange{Signer: types.NodeID(i), ViewChange: change})
 	}
 	return []struct {
 		name string

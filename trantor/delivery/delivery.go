@@ -32,6 +32,7 @@ import (
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/app"
 	"github.com/perfgate/perfgate/trantor/crypto"
+	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
@@ -53,6 +54,9 @@ type Config struct {
 	Genesis     types.Configuration // of the epochs below ConfigDelay
 	ConfigDelay int                 // epochs from a change to the first that has it
 	MembersMax  int                 // members of any epoch
+	// CheckMembers says why the system could not run with these members, as part
+	// of the replicated state. Nil for nothing.
+	CheckMembers func(quorum.Membership) error
 
 	ClientWindow int // as the mempool's WindowSize
 	BatchWindow  int // as availability's WindowSize

@@ -46,7 +46,7 @@ func (d *Delivery) onVote(payload []byte) types.ReconfigResult {
 		return types.ReconfigResult{Status: types.ReconfigApplied, Epoch: d.nextConfig()}
 	}
 	changed, err := d.coming.With(vote.Change)
-	if members, _ := changed.Quorums(); err != nil || members.N() > d.cfg.MembersMax {
+	if err != nil || !d.canRun(changed) {
 		return types.ReconfigResult{Status: types.ReconfigInvalid}
 	}
 	if d.changes >= types.ConfigChangesMax/d.cfg.ConfigDelay {
@@ -68,6 +68,12 @@ func (d *Delivery) onVote(payload []byte) types.ReconfigResult {
 	}
 	d.change(changed, vote.Change)
 	return types.ReconfigResult{Status: types.ReconfigApplied, Epoch: d.nextConfig()}
+}
+
+// canRun tells whether the system can go on with the members of a configuration.
+func (d *Delivery) canRun(c types.Configuration) bool {
+	members, err := c.Quorums()
+	return err == nil && members.N() <= d.cfg.MembersMax && (d.cfg.CheckMembers == nil || d.cfg.CheckMembers(members) == nil)
 }
 
 // nextConfig is the first epoch that has what executing changes.

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/app"
 	"github.com/perfgate/perfgate/trantor/crypto"
+	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
@@ -147,6 +149,21 @@ func TestMembersAreBounded(t *testing.T) {
 	p := newPolls(t, func(c *Config) { c.MembersMax = 4 })
 	p.wantVote(0, 1, fifth, types.ReconfigResult{Status: types.ReconfigInvalid})
 	p.wantVote(0, 1, types.Member{Node: 4}, counted) // An ID for later.
+}
+
+func TestMembersThatTheSystemCannotRunWithAreRefused(t *testing.T) {
+	p := newPolls(t, func(c *Config) {
+		c.CheckMembers = func(m quorum.Membership) error {
+			if m.Weight(4) > 1 {
+				return errors.New("too heavy")
+			}
+			return nil
+		}
+	})
+	heavy := fifth
+	heavy.Weight = 2
+	p.wantVote(0, 1, heavy, types.ReconfigResult{Status: types.ReconfigInvalid})
+	p.wantVote(0, 1, fifth, counted)
 }
 
 func TestChangesOfAnEpochAreBounded(t *testing.T) {

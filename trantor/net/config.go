@@ -87,10 +87,9 @@ type Limits struct {
 
 // DefaultLimits suit replicas of one data centre.
 //
-// MessageBytesMax: the largest message of a batch is types.MaxBatchBytes and
-// less than 64 bytes around it. A new-view may be larger: with 16 replicas a
-// certificate has 6 signatures of 72 bytes and 48 more, 64 of them in each of 32
-// slots are 1 MiB, and 11 view changes of that are 11 MiB. 32 MiB leave room.
+// MessageBytesMax: the largest message of a batch is types.MaxBatchBytes and less
+// than 64 bytes around it. A new view may be larger; package pbft has the
+// arithmetic, and package replica refuses settings with which one would not fit.
 //
 // Rates: 1 GiB/s is what a network of 10 Gbit/s carries. 250,000 messages a
 // second are what a core can take from one stream, and two orders of magnitude
@@ -108,7 +107,7 @@ type Limits struct {
 // for.
 func DefaultLimits() Limits {
 	return Limits{
-		MessageBytesMax:   4 * types.MaxBatchBytes,
+		MessageBytesMax:   types.MaxMessageBytes,
 		MessagesPerSecond: 250_000, BytesPerSecond: 1 << 30,
 		UndeliveredMessages: 256, UndeliveredBytes: 4 << 20,
 		BadFramesMax: 16, PenaltyMin: time.Second, PenaltyMax: time.Minute,

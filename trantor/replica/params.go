@@ -6,13 +6,14 @@ import (
 
 	"github.com/perfgate/perfgate/trantor/ordering/iss"
 	"github.com/perfgate/perfgate/trantor/ordering/pbft"
+	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
 // Params are the settings that all replicas of a system share. ClientWindow,
-// ClientsMax, BatchWindow, ClientOrder, KeptBytesMax, EpochLength, EpochsAheadMax
-// and LeaderPolicy decide what is delivered or what a snapshot holds, so replicas
-// that differ in them would diverge; the others only should agree.
+// ClientsMax, BatchWindow, ClientOrder, KeptBytesMax, EpochLength, EpochsAheadMax,
+// CertsPerSlotMax and LeaderPolicy decide what is delivered or what a snapshot
+// holds, so replicas that differ in them would diverge; the others only should agree.
 type Params struct {
 	// Batches.
 	BatchTxsMax   int
@@ -84,6 +85,13 @@ func (p Params) ConfigDelay() int { return p.EpochsAheadMax + 2 }
 // a replica and 256 KiB in a slot, has 8 MiB for each replica. A faulty one can
 // put CertsPerSlotMax batches of BatchBytesMax into each slot, which is 1 GiB.
 //
+// CertsPerSlotMax: a slot has 64 certificates where the largest new view fits
+// types.MaxMessageBytes, and fewer above 112 replicas. With the bound of package
+// pbft, 3/2 * 32n slots in the segments of all leaders, of whom one in three may
+// be kept out, make 48 * 72n * CertsPerSlotMax bytes in that of one:
+// 24 MiB where n * CertsPerSlotMax is 7,168, and 28 MiB where the slots of an
+// epoch do not divide evenly.
+//
 // SlotsQueuedMax leaves room for 16 epochs, more than twice what ordering may be
 // ahead of delivery.
 func DefaultParams(n int) Params {
@@ -92,7 +100,7 @@ func DefaultParams(n int) Params {
 		PayloadBytesMax: 64 << 10, PendingBytesMax: 64 << 20, ClientWindow: 4096, ClientsMax: 1 << 16,
 		Buckets: 16 * n, BucketGrace: 2, ForwardedBytesMax: max(64<<20/(2*n), 512<<10),
 		BatchWindow: 256, KeepEpochs: 1, RetryAfter: time.Second,
-		EpochLength: 32 * n, EpochsAheadMax: 4, CertsPerSlotMax: 64, OwnInFlightMax: 16,
+		EpochLength: 32 * n, EpochsAheadMax: 4, CertsPerSlotMax: max(1, min(64, 7168/n)), OwnInFlightMax: 16,
 		LeaderPolicy: iss.Blacklist, HeartbeatAfter: time.Second,
 		EarlyMessageMax: 4 * 3 * 32 * n, EarlyBytesMax: 8 << 20, HandedMax: 256,
 		ViewTimeout: 2 * time.Second, ResendAfter: time.Second,
@@ -100,17 +108,18 @@ func DefaultParams(n int) Params {
 	}
 }
 
-// Validate reports the first setting, for n replicas, that is wrong and that no
-// module can find wrong for itself.
-func (p Params) Validate(n int) error {
+// Validate reports the first setting, for these members, that is wrong and that
+// no module can find wrong for itself.
+func (p Params) Validate(members quorum.Membership) error {
 	// Ordering begins an epoch when its members are known, which is when delivery
 	// has ended the one ConfigDelay before. Slots, and the ends of epochs:
 	ahead := (p.ConfigDelay() + 1) * (p.EpochLength + 1)
+	if err := p.checkSegments(members); err != nil {
+		return err
+	}
 	switch {
-	case n > types.MaxReplicas:
-		return fmt.Errorf("replica: %d replicas, limit %d", n, types.MaxReplicas)
-	case p.EpochLength > n*pbft.MaxSlots:
-		return fmt.Errorf("replica: EpochLength is %d, limit %d for %d replicas", p.EpochLength, n*pbft.MaxSlots, n)
+	case members.N() > types.MaxReplicas:
+		return fmt.Errorf("replica: %d replicas, limit %d", members.N(), types.MaxReplicas)
 	case p.SlotsQueuedMax < ahead:
 		return fmt.Errorf("replica: SlotsQueuedMax is %d, less than the %d items of %d epochs that may be ahead of delivery",
 			p.SlotsQueuedMax, ahead, p.ConfigDelay()+1)
@@ -122,6 +131,22 @@ func (p Params) Validate(n int) error {
 		return fmt.Errorf("replica: HandedMax is %d, less than the BatchWindow of %d that one peer may hand over", p.HandedMax, p.BatchWindow)
 	case p.CatchUpAfter <= 0:
 		return fmt.Errorf("replica: CatchUpAfter is %v, want more than 0", p.CatchUpAfter)
+	}
+	return nil
+}
+
+// checkSegments reports where the members could come to lead segments that PBFT
+// cannot agree on: with too many slots, or with a new view that the network does
+// not carry, so that the segment could never change its view.
+func (p Params) checkSegments(members quorum.Membership) error {
+	leaders := max(1, min(p.LeaderPolicy.LeadersMin(members), p.EpochLength))
+	slots := (p.EpochLength + leaders - 1) / leaders
+	if slots > pbft.MaxSlots {
+		return fmt.Errorf("replica: EpochLength is %d: %d slots for each of %d leaders, limit %d", p.EpochLength, slots, leaders, pbft.MaxSlots)
+	}
+	if size := pbft.NewViewBytesMax(members.N(), slots, p.CertsPerSlotMax); size > types.MaxMessageBytes {
+		return fmt.Errorf("replica: CertsPerSlotMax is %d: with %d slots for each of %d leaders a new view of %d members has up to %d bytes, limit %d",
+			p.CertsPerSlotMax, slots, leaders, members.N(), size, types.MaxMessageBytes)
 	}
 	return nil
 }

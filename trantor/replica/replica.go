@@ -113,7 +113,7 @@ func New(cfg Config) (*Replica, error) {
 	}
 	c := r.configs(cfg, members)
 	for _, err := range []error{
-		cfg.Params.Validate(members.N()), c.mempool.Validate(), c.availability.Validate(), c.ordering.Validate(), c.delivery.Validate(),
+		cfg.Params.Validate(members), c.mempool.Validate(), c.availability.Validate(), c.ordering.Validate(), c.delivery.Validate(),
 		c.checkpoint.Validate(), c.transfer.Validate(),
 	} {
 		if err != nil {
@@ -233,7 +233,7 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 		delivery: delivery.Config{
 			Self: ids.Delivery, Mempool: ids.Mempool, Availability: ids.Availability, Checkpoint: ids.Checkpoint,
 			Transfer: ids.StateTransfer, Results: results, Configs: watchers, App: cfg.App, Crypto: cfg.Crypto,
-			Genesis: cfg.Genesis, ConfigDelay: p.ConfigDelay(), MembersMax: min(p.EpochLength, types.MaxReplicas),
+			Genesis: cfg.Genesis, ConfigDelay: p.ConfigDelay(), MembersMax: min(p.EpochLength, types.MaxReplicas), CheckMembers: p.checkSegments,
 			ClientWindow: p.ClientWindow, BatchWindow: p.BatchWindow, ClientsMax: p.ClientsMax,
 			ClientOrder: p.ClientOrder, KeptBytesMax: p.KeptBytesMax,
 			SlotsFetchingMax: p.SlotsFetchingMax, SlotsQueuedMax: p.SlotsQueuedMax,

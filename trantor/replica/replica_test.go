@@ -12,6 +12,7 @@ import (
 	"github.com/perfgate/perfgate/trantor/app"
 	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/ordering/pbft"
+	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
@@ -327,10 +328,11 @@ func foreignMessages(t *testing.T) (out []mir.Message) {
 
 func TestNewRejectsWhatNoModuleCanSee(t *testing.T) {
 	for setting, spoil := range map[string]func(*Params){
-		"EpochLength":    func(p *Params) { p.EpochLength = 1 << 20 },
-		"SlotsQueuedMax": func(p *Params) { p.SlotsQueuedMax = p.EpochLength },
-		"ViewTimeout":    func(p *Params) { p.ViewTimeout = 0 },
-		"BatchTxsMax":    func(p *Params) { p.BatchTxsMax = 0 }, // and what a module sees
+		"EpochLength":     func(p *Params) { p.EpochLength = 1 << 20 },
+		"SlotsQueuedMax":  func(p *Params) { p.SlotsQueuedMax = p.EpochLength },
+		"ViewTimeout":     func(p *Params) { p.ViewTimeout = 0 },
+		"CertsPerSlotMax": func(p *Params) { p.EpochLength, p.SlotsQueuedMax, p.CertsPerSlotMax = 4096, 1<<16, 100 },
+		"BatchTxsMax":     func(p *Params) { p.BatchTxsMax = 0 }, // and what a module sees
 	} {
 		params := DefaultParams(4)
 		spoil(&params)
@@ -340,5 +342,41 @@ func TestNewRejectsWhatNoModuleCanSee(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), setting) {
 			t.Errorf("bad %s: error %v", setting, err)
 		}
+	}
+}
+
+// A faulty leader gets everybody's signature into every certificate. A new view
+// that no network carries would end the segment for good.
+func TestTheLargestNewViewOfTheDefaultsCanBeSent(t *testing.T) {
+	for _, n := range []int{1, 2, 4, 7, 16, 32, 64, 112, 128, 200, 512, 1024} {
+		p := DefaultParams(n)
+		if err := p.Validate(quorum.Equal(n)); err != nil {
+			t.Errorf("n=%d: %v", n, err)
+		}
+		// Members come and go after genesis. An epoch's slots are too many for a
+		// small part of those whom it is made for.
+		for later := max(1, n/8); later <= min(p.EpochLength, types.MaxReplicas); later++ {
+			if err := p.checkSegments(quorum.Equal(later)); err != nil {
+				t.Errorf("n=%d, %d members later: %v", n, later, err)
+				break
+			}
+		}
+	}
+}
+
+// Of these the one with the weight is the only one that is sure to lead.
+func TestTheLargestNewViewDependsOnWeights(t *testing.T) {
+	weights := slices.Repeat([]uint64{1}, 128)
+	p := DefaultParams(len(weights))
+	if err := p.Validate(quorum.Equal(len(weights))); err != nil {
+		t.Fatal(err)
+	}
+	weights[0] = 1000
+	members, err := quorum.New(weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Validate(members); err == nil || !strings.Contains(err.Error(), "CertsPerSlotMax") {
+		t.Errorf("one leader of %d slots: error %v", p.EpochLength, err)
 	}
 }

@@ -59,7 +59,7 @@ func (v *villain) prePrepare(sub mir.SubID, seq types.SeqNr, p types.Proposal) p
 
 // forgetful is a view change without what was prepared.
 func (v *villain) forgetful(sub mir.SubID, m pbft.ViewChange) pbft.ViewChange {
-	m.Prepared = nil
+	m.Prepared, m.Proofs = nil, nil
 	return v.signChange(sub, m)
 }
 

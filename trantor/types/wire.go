@@ -172,6 +172,7 @@ func AppendBytes(dst, b []byte) []byte {
 
 // Limits of what is accepted from a peer.
 const (
+	MaxMessageBytes  = 32 << 20       // one encoded message: what the network carries
 	MaxReplicas      = 1024           // signatures per certificate at most
 	SignatureBytes   = 64             // Ed25519
 	MaxBatchBytes    = 8 << 20        // one encoded batch

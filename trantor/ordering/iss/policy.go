@@ -113,6 +113,25 @@ func (p Policy) keptOut(r record, e types.Epoch, m quorum.Membership) []types.No
 	return kept
 }
 
+// LeadersMin is how few may lead an epoch that has slots for all: the members
+// without the lightest ones, of whom as many are kept out as weigh f together.
+func (p Policy) LeadersMin(m quorum.Membership) int {
+	if p == RoundRobin {
+		return m.N()
+	}
+	var weights []uint64
+	for _, id := range m.Nodes() {
+		weights = append(weights, m.Weight(id))
+	}
+	slices.Sort(weights)
+	kept, weight := 0, uint64(0)
+	for weight+weights[kept] <= m.FaultyMax() {
+		weight += weights[kept]
+		kept++
+	}
+	return m.N() - kept
+}
+
 // standingBytes is the size of an encoded standing.
 const standingBytes = 4 + 8 + 4 + 8
 

@@ -64,6 +64,9 @@ func checkLeaders(t *testing.T, m quorum.Membership, kept, leaders []types.NodeI
 	if out > m.FaultyMax() {
 		t.Errorf("weight %d is kept out, f is %d", out, m.FaultyMax())
 	}
+	if least := Blacklist.LeadersMin(m); m.N()-len(kept) < least {
+		t.Errorf("%d of %d members are kept out, and %d lead at least", len(kept), m.N(), least)
+	}
 	if want := min(m.N()-len(kept), slots); len(leaders) != want || want < 1 {
 		t.Errorf("%d leaders of %d members, %d kept out, %d slots", len(leaders), m.N(), len(kept), slots)
 	}
@@ -165,4 +168,27 @@ func FuzzPolicyRecord(f *testing.F) {
 			t.Fatalf("%x became %+v", b, r)
 		}
 	})
+}
+
+func TestHowFewMayLead(t *testing.T) {
+	for _, c := range []struct {
+		weights               []uint64
+		roundRobin, blacklist int
+	}{
+		{[]uint64{1}, 1, 1}, {[]uint64{1, 1, 1}, 3, 3}, {[]uint64{1, 1, 1, 1}, 4, 3},
+		{[]uint64{1, 0, 1, 1, 1, 1, 1, 1}, 7, 5}, {[]uint64{9, 2, 1, 9, 1}, 5, 2},
+	} {
+		m, err := quorum.New(c.weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := RoundRobin.LeadersMin(m); got != c.roundRobin {
+			t.Errorf("%v: %d lead under round-robin, want %d", c.weights, got, c.roundRobin)
+		}
+		for _, p := range []Policy{Blacklist, Backoff} {
+			if got := p.LeadersMin(m); got != c.blacklist {
+				t.Errorf("%v: %d lead under %s, want %d", c.weights, got, p, c.blacklist)
+			}
+		}
+	}
 }

@@ -17,9 +17,11 @@
 // How a leader is deposed. Every slot that is needed has a timeout of its own,
 // from when it became so, which doubles with each view. When it passes without a
 // decision, a replica leaves for the next view with a signed VIEW-CHANGE that
-// carries its highest prepared certificate, with the value, of every slot. A quorum of them is the new leader's NEW-VIEW. It
-// names no values: every receiver works out the same ones from the quorum it
-// carries. A slot takes the value of the highest prepared certificate, and
+// names its highest prepared certificate of every slot, and shows it, with the
+// value, beside what is signed. A quorum of them is the new leader's NEW-VIEW: what
+// was signed of each, and once for each slot the certificate and the value that
+// every receiver works out from it. A slot takes the value of the highest prepared
+// certificate, and
 // every other slot of the segment becomes empty (ISS, section 4.2), so that
 // nothing new is ever proposed after view 0. The empty proposal comes from there
 // only: a leader that leaves a slot empty itself skips it in so many words. A
@@ -49,6 +51,9 @@
 //   - No watermarks and no null requests: a segment has an end, its slots are
 //     the window, and the checkpoint that collects it is another module's.
 //   - PRE-PREPARE exists in view 0 only; NEW-VIEW implies the others.
+//   - What a view change signs names certificates by view and digest, and a
+//     NEW-VIEW proves only those that it chooses. Its size is then that of one
+//     proposal and one certificate for each slot, and not of a quorum of them.
 //   - A signature of the pre-prepare counts as its leader's prepare, under the
 //     same statement. One replica therefore signs one statement for a slot and
 //     view, whatever its role is, which is asserted.
@@ -61,6 +66,14 @@
 //
 // What it does not do: it fetches no batches, and it has no answer once it is
 // closed (that is state transfer).
+//
+// The largest message is a NEW-VIEW ([NewViewBytesMax]). With n members, s slots
+// in the segment and c certificates in a proposal, it takes
+// s * ((c+1) * (48 + 72n)) bytes for values and proofs, and n * (80 + 44s) for view
+// changes. A faulty leader gets everybody's signature into all of them: with
+// n = 4, s = 43 and c = 64 that is 1 MiB, with n = 32, s = 47 and c = 64 it is
+// 7 MiB, and with n = 128, s = 48 and c = 56 it is 25 MiB. Whoever wires an instance
+// sees to it that it is below types.MaxMessageBytes.
 //
 // Cost for each slot and replica: n signatures verified, one made; two records;
 // one round of n proposals and two of n^2 votes over the whole system. Memory:

@@ -371,19 +371,29 @@ func (g *group) preprepare(from types.NodeID, seq types.SeqNr, p types.Proposal)
 }
 
 // prepared is a certificate that these replicas signed.
-func (g *group) prepared(v types.View, seq types.SeqNr, p types.Proposal, ids ...types.NodeID) Prepared {
-	cert := Prepared{Seq: seq, View: v, Proposal: p}
+func (g *group) prepared(v types.View, seq types.SeqNr, p types.Proposal, ids ...types.NodeID) certified {
+	cert := certified{Prepared{Seq: seq, View: v, Digest: digestOf(p)}, Proof{Proposal: p}}
 	for _, id := range ids {
 		cert.Sigs = append(cert.Sigs, types.Signature{Signer: id, Sig: g.prepare(id, v, seq, p).Sig})
 	}
 	return cert
 }
 
-func (g *group) change(from types.NodeID, v types.View, certs ...Prepared) ViewChange {
-	m := ViewChange{View: v, Prepared: certs}
+func (g *group) change(from types.NodeID, v types.View, certs ...certified) ViewChange {
+	m := ViewChange{View: v}
+	for _, cert := range certs {
+		m.Prepared, m.Proofs = append(m.Prepared, cert.Prepared), append(m.Proofs, cert.Proof)
+	}
 	statement, _ := changeStatement(g.segment, m)
 	m.Sig = g.cryptos[from].Sign(DomainViewChange, statement)
 	return m
+}
+
+// shown is a view change as a new view shows it.
+func (g *group) shown(from types.NodeID, v types.View, certs ...certified) SignedChange {
+	m := g.change(from, v, certs...)
+	m.Proofs = nil
+	return SignedChange{from, m}
 }
 
 func showValue(p types.Proposal) string {
@@ -405,11 +415,11 @@ func show(m mir.Message) string {
 	case Commit:
 		return fmt.Sprintf("COMMIT view %d slot %d digest %s", m.View, m.Seq, m.Digest)
 	case ViewChange:
-		return fmt.Sprintf("VIEW-CHANGE to %d, prepared %s", m.View, showPrepared(m.Prepared))
+		return fmt.Sprintf("VIEW-CHANGE to %d, prepared %s", m.View, showPrepared(m.Prepared, m.Proofs))
 	case NewView:
 		var b strings.Builder
 		for _, c := range m.Changes {
-			fmt.Fprintf(&b, " %d%s", c.Signer, showPrepared(c.Prepared))
+			fmt.Fprintf(&b, " %d%s", c.Signer, showPrepared(c.Prepared, m.Proofs))
 		}
 		return fmt.Sprintf("NEW-VIEW %d from view changes%s", m.View, b.String())
 	case Ask:
@@ -420,10 +430,18 @@ func show(m mir.Message) string {
 	return m.EventName()
 }
 
-func showPrepared(certs []Prepared) string {
+// showPrepared shows certificates by the values that they are for, as far as some
+// proof has them.
+func showPrepared(certs []Prepared, proofs []Proof) string {
 	var parts []string
 	for _, p := range certs {
-		parts = append(parts, fmt.Sprintf("slot %d view %d %s", p.Seq, p.View, showValue(p.Proposal)))
+		value := p.Digest.String()
+		for _, proof := range proofs {
+			if digestOf(proof.Proposal) == p.Digest {
+				value = showValue(proof.Proposal)
+			}
+		}
+		parts = append(parts, fmt.Sprintf("slot %d view %d %s", p.Seq, p.View, value))
 	}
 	return "[" + strings.Join(parts, ", ") + "]"
 }

@@ -23,9 +23,21 @@ const MaxSlots = 1 << 12
 
 // The least bytes that an element of a list takes on the wire.
 const (
-	minPreparedBytes = 8 + 4 + 1 + 4 // seq, view, skipped proposal, no signatures
-	minChangeBytes   = 4 + 4 + 4 + 4 // signer, view, empty list, no signature
+	preparedBytes  = 8 + 4 + 32    // seq, view, digest: always
+	minProofBytes  = 1 + 4         // skipped proposal, no signatures
+	minChangeBytes = 4 + 4 + 4 + 4 // signer, view, empty list, no signature
 )
+
+// NewViewBytesMax is the size of the largest message of an instance, which is a
+// NEW-VIEW: for that many members, slots of the segment and certificates in a
+// proposal. Everybody shows a certificate for each slot, and every certificate, be
+// it of a batch or of a proposal, has everybody's signature.
+func NewViewBytesMax(members, slots, certs int) int {
+	sigs := 4 + members*(4+4+types.SignatureBytes)
+	proof := 1 + 4 + certs*(4+8+32+sigs) + sigs
+	change := minChangeBytes + types.SignatureBytes + slots*preparedBytes
+	return 1 + 4 + 4 + members*change + 4 + slots*proof
+}
 
 // PrePrepare is the segment leader's proposal for a slot in view 0. Sig is its
 // signature on the prepare statement.
@@ -51,35 +63,45 @@ type Commit struct {
 	Digest types.Digest
 }
 
-// Prepared is a prepared certificate with its value: prepare signatures of a
-// quorum, sorted by signer without repetition.
+// Prepared says that its sender holds a prepared certificate for that digest.
 type Prepared struct {
-	Seq      types.SeqNr
-	View     types.View
+	Seq    types.SeqNr
+	View   types.View
+	Digest types.Digest
+}
+
+// Proof is what a Prepared says: the proposal with that digest, and prepare
+// signatures of a quorum, sorted by signer without repetition.
+type Proof struct {
 	Proposal types.Proposal
 	Sigs     []types.Signature
 }
 
 // ViewChange says that its sender has left all views below View for good.
-// Prepared holds its highest prepared certificate of each slot that has one,
-// ascending without repetition.
+// Prepared names its highest prepared certificate of each slot that has one,
+// ascending without repetition, and Proofs has the proof of each. The signature
+// is not over the proofs: they prove themselves.
 type ViewChange struct {
 	View     types.View
 	Prepared []Prepared
 	Sig      []byte
+	Proofs   []Proof
 }
 
-// SignedChange is a view change and who signed it.
+// SignedChange is a view change and who signed it, as a NEW-VIEW shows it:
+// without proofs.
 type SignedChange struct {
 	Signer types.NodeID
 	ViewChange
 }
 
 // NewView starts View: its leader shows view changes of a quorum, sorted by
-// signer without repetition.
+// signer without repetition, and for each slot for which one of them names a
+// certificate, ascending, the proof of the one of the highest view.
 type NewView struct {
 	View    types.View
 	Changes []SignedChange
+	Proofs  []Proof
 }
 
 // Ask asks for the decisions of slots that its sender misses, ascending.
@@ -123,18 +145,27 @@ func (m Prepare) AppendWire(dst []byte) []byte {
 // AppendWire appends view, sequence number, digest.
 func (m Commit) AppendWire(dst []byte) []byte { return appendVote(dst, m.View, m.Seq, m.Digest) }
 
-// AppendWire appends view, certificates, signature.
+// AppendWire appends view, certificates, signature, and a proof for each of the
+// certificates.
 func (m ViewChange) AppendWire(dst []byte) []byte {
-	return types.AppendBytes(m.appendSigned(dst), m.Sig)
+	dst = m.appendShown(dst)
+	for _, p := range m.Proofs {
+		dst = appendProof(dst, p)
+	}
+	return dst
 }
 
-// AppendWire appends view, then signer and view change of each.
+// AppendWire appends view, then signer and view change of each, then the proofs.
 func (m NewView) AppendWire(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(m.View))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(m.Changes)))
 	for _, c := range m.Changes {
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(c.Signer))
-		dst = c.ViewChange.AppendWire(dst)
+		dst = c.appendShown(dst)
+	}
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(m.Proofs)))
+	for _, p := range m.Proofs {
+		dst = appendProof(dst, p)
 	}
 	return dst
 }
@@ -165,12 +196,24 @@ func (m ViewChange) appendSigned(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(m.View))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(m.Prepared)))
 	for _, p := range m.Prepared {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(p.Seq))
-		dst = binary.LittleEndian.AppendUint32(dst, uint32(p.View))
-		dst = types.AppendProposal(dst, p.Proposal)
-		dst = types.AppendSigs(dst, p.Sigs)
+		dst = appendPrepared(dst, p)
 	}
 	return dst
+}
+
+// appendShown appends what a NEW-VIEW shows of a view change.
+func (m ViewChange) appendShown(dst []byte) []byte {
+	return types.AppendBytes(m.appendSigned(dst), m.Sig)
+}
+
+func appendPrepared(dst []byte, p Prepared) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(p.Seq))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(p.View))
+	return append(dst, p.Digest[:]...)
+}
+
+func appendProof(dst []byte, p Proof) []byte {
+	return types.AppendSigs(types.AppendProposal(dst, p.Proposal), p.Sigs)
 }
 
 // RegisterMessages makes a codec understand this package's messages.
@@ -202,18 +245,41 @@ func readAsk(r *types.Reader) (m Ask) {
 }
 
 func readViewChange(r *types.Reader) ViewChange {
+	m := readShown(r)
+	m.Proofs = readProofs(r, len(m.Prepared))
+	return m
+}
+
+func readShown(r *types.Reader) ViewChange {
 	m := ViewChange{View: types.View(r.U32())}
-	if n := r.Count(MaxSlots, minPreparedBytes); n > 0 {
+	if n := r.Count(MaxSlots, preparedBytes); n > 0 {
 		m.Prepared = make([]Prepared, n)
 	}
 	for i := range m.Prepared {
-		m.Prepared[i] = Prepared{
-			Seq: types.SeqNr(r.U64()), View: types.View(r.U32()),
-			Proposal: types.ReadProposal(r), Sigs: types.ReadSigs(r),
-		}
+		m.Prepared[i] = Prepared{Seq: types.SeqNr(r.U64()), View: types.View(r.U32()), Digest: r.Digest()}
 	}
 	m.Sig = r.Bytes(types.SignatureBytes)
 	return m
+}
+
+// readProofs reads n proofs, which the bytes left must have room for.
+func readProofs(r *types.Reader, n int) []Proof {
+	if n == 0 {
+		return nil
+	}
+	if n*minProofBytes > r.Len() {
+		r.Fail(types.ErrTruncated)
+		return nil
+	}
+	proofs := make([]Proof, n)
+	for i := range proofs {
+		proofs[i] = readProof(r)
+	}
+	return proofs
+}
+
+func readProof(r *types.Reader) Proof {
+	return Proof{Proposal: types.ReadProposal(r), Sigs: types.ReadSigs(r)}
 }
 
 func readNewView(r *types.Reader) NewView {
@@ -222,7 +288,8 @@ func readNewView(r *types.Reader) NewView {
 		m.Changes = make([]SignedChange, n)
 	}
 	for i := range m.Changes {
-		m.Changes[i] = SignedChange{Signer: types.NodeID(r.U32()), ViewChange: readViewChange(r)}
+		m.Changes[i] = SignedChange{Signer: types.NodeID(r.U32()), ViewChange: readShown(r)}
 	}
+	m.Proofs = readProofs(r, r.Count(MaxSlots, minProofBytes))
 	return m
 }

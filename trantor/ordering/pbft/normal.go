@@ -70,7 +70,7 @@ func (i *Instance) fits(p types.Proposal) bool {
 		return false
 	}
 	for _, c := range p.Certs {
-		if len(c.Sigs) > i.cfg.Members.Slots() {
+		if len(c.Sigs) > i.cfg.Members.N() {
 			return false
 		}
 	}
@@ -190,7 +190,10 @@ func (i *Instance) checkPrepared(s *slot, out *mir.Out) {
 		return
 	}
 	s.committed = true
-	s.prepared = &Prepared{Seq: s.seq, View: i.view, Proposal: value, Sigs: signatures(r.prepares, s.accept)}
+	s.prepared = &certified{
+		Prepared{Seq: s.seq, View: i.view, Digest: s.accept},
+		Proof{Proposal: value, Sigs: signatures(r.prepares, s.accept)},
+	}
 	i.persist(preparedRecord(i.segment, *s.prepared), Commit{View: i.view, Seq: s.seq, Digest: s.accept}, out)
 }
 

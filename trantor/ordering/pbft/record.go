@@ -28,7 +28,7 @@ type record struct {
 	newView  NewView
 	signed   signedStatement
 	proposal *types.Proposal // Of a signed pre-prepare; nil where a prepare was signed.
-	prepared Prepared
+	prepared certified
 }
 
 func recordKey(g types.Segment, kind byte, seq types.SeqNr) []byte {
@@ -57,9 +57,8 @@ func signedRecord(g types.Segment, seq types.SeqNr, s *signedStatement, p *types
 }
 
 // preparedRecord holds view, proposal, signatures.
-func preparedRecord(g types.Segment, p Prepared) types.Record {
-	value := binary.LittleEndian.AppendUint32(nil, uint32(p.View))
-	value = types.AppendSigs(types.AppendProposal(value, p.Proposal), p.Sigs)
+func preparedRecord(g types.Segment, p certified) types.Record {
+	value := appendProof(binary.LittleEndian.AppendUint32(nil, uint32(p.View)), p.Proof)
 	return types.Record{Key: recordKey(g, recordPrepared, p.Seq), Value: value}
 }
 
@@ -83,10 +82,14 @@ func decodeRecord(rec types.Record) (record, error) {
 	case recordNewView:
 		out.newView = readNewView(r)
 		out.checkView(r, out.newView.View)
+		if _, err := out.newView.chosen(); err != nil {
+			r.Fail(err)
+		}
 	case recordSigned:
 		out.readSigned(r)
 	case recordPrepared:
-		out.prepared = Prepared{Seq: out.seq, View: types.View(r.U32()), Proposal: types.ReadProposal(r), Sigs: types.ReadSigs(r)}
+		out.prepared = certified{Prepared{Seq: out.seq, View: types.View(r.U32())}, readProof(r)}
+		out.prepared.Digest = digestOf(out.prepared.Proposal)
 	default:
 		r.Fail(fmt.Errorf("kind %d", out.kind))
 	}

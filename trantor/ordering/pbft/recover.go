@@ -59,11 +59,11 @@ func (i *Instance) recoverView(all []record) {
 	if i.leader(i.view) == i.cfg.Node {
 		i.led = entered
 	}
-	chosen := highestPrepared(entered.Changes)
+	proposals, _ := entered.chosen() // decodeRecord has seen that there is no error.
 	for _, s := range i.slots {
-		p := chosen[s.seq]
-		s.accepted, s.accept = true, digestOf(p)
-		s.values[s.accept] = p
+		p := proposals.of(s.seq)
+		s.accepted, s.accept = true, p.Digest
+		s.values[s.accept] = p.Proposal
 	}
 }
 
@@ -81,7 +81,7 @@ func (i *Instance) recoverSlot(rec record) error {
 	if rec.kind == recordSigned {
 		return i.recoverSigned(s, rec)
 	}
-	digest := digestOf(rec.prepared.Proposal)
+	digest := rec.prepared.Digest
 	s.prepared = &rec.prepared
 	s.values[digest] = rec.prepared.Proposal
 	if rec.prepared.View == i.view && i.active {

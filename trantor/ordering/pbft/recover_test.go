@@ -213,10 +213,12 @@ func TestForeignOrMalformedRecordsAreRefused(t *testing.T) {
 		"a slot that is not":       preparedRecord(g.segment, g.prepared(0, 4, value(1), 0, 1, 2)),
 		"view 0":                   viewRecord(g.segment, 0),
 		"a vote in a view to come": signedRecord(g.segment, 0, high, nil),
-		"an unknown kind":          {Key: recordKey(g.segment, 9, 0)},
-		"a short key":              {Key: []byte("o")},
-		"a truncated value":        {Key: good[0].Key, Value: good[0].Value[:5]},
-		"a long value":             {Key: good[0].Key, Value: append(bytes.Clone(good[0].Value), 0)},
+		"a new view without a proof": newViewRecord(g.segment,
+			NewView{View: 1, Changes: []SignedChange{g.shown(1, 1, g.prepared(0, 4, value(3), 0, 1, 2))}}),
+		"an unknown kind":   {Key: recordKey(g.segment, 9, 0)},
+		"a short key":       {Key: []byte("o")},
+		"a truncated value": {Key: good[0].Key, Value: good[0].Value[:5]},
+		"a long value":      {Key: good[0].Key, Value: append(bytes.Clone(good[0].Value), 0)},
 	} {
 		if _, err := g.newInstance(0).Recover([]types.Record{bad}); err == nil {
 			t.Errorf("a record of %s was accepted", name)
@@ -231,14 +233,14 @@ func TestForeignOrMalformedRecordsAreRefused(t *testing.T) {
 // up neither panics at it nor at booting with it.
 func FuzzRecords(f *testing.F) {
 	g := newGroup(nil, 4, 2)
-	change := ViewChange{View: 2, Prepared: []Prepared{g.prepared(1, 4, value(3), 0, 1, 2)}, Sig: []byte{9}}
+	cert := g.prepared(1, 4, value(3), 0, 1, 2)
 	p := value(1)
 	for _, rec := range []types.Record{
 		viewRecord(g.segment, 3),
-		newViewRecord(g.segment, NewView{View: 2, Changes: []SignedChange{{1, change}}}),
+		newViewRecord(g.segment, NewView{View: 2, Changes: []SignedChange{g.shown(1, 2, cert)}, Proofs: []Proof{cert.Proof}}),
 		signedRecord(g.segment, 4, &signedStatement{digest: digestOf(p), sig: []byte{1}}, &p),
 		signedRecord(g.segment, 0, &signedStatement{view: 2, digest: emptyDigest, sig: []byte{1}}, nil),
-		preparedRecord(g.segment, g.prepared(1, 4, value(3), 0, 1, 2)),
+		preparedRecord(g.segment, cert),
 	} {
 		f.Add(rec.Key, rec.Value)
 	}

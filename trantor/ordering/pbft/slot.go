@@ -28,15 +28,21 @@ type slot struct {
 	proposed bool // The pre-prepare of view 0 came, with this digest:
 	proposal types.Digest
 
-	rounds   []*round  // Ascending by view. Prepares of past views are dropped.
-	claims   []vote    // What peers say they decided, by replica.
-	prepared *Prepared // The highest certificate.
+	rounds   []*round   // Ascending by view. Prepares of past views are dropped.
+	claims   []vote     // What peers say they decided, by replica.
+	prepared *certified // The highest certificate.
 
 	accepted  bool // The current view has a proposal, with this digest:
 	accept    types.Digest
 	committed bool // The commit of the current view was sent.
 
 	lastSigned *signedStatement // The latest prepare statement that was signed.
+}
+
+// certified is a prepared certificate with its proof.
+type certified struct {
+	Prepared
+	Proof
 }
 
 // signedStatement remembers what was signed. Views only grow, so the latest

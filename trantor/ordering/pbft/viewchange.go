@@ -2,7 +2,9 @@ package pbft
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/perfgate/perfgate/mir"
@@ -26,7 +28,8 @@ func (i *Instance) sendChange(out *mir.Out) {
 	m := ViewChange{View: i.view}
 	for _, s := range i.slots {
 		if s.prepared != nil {
-			m.Prepared = append(m.Prepared, *s.prepared)
+			m.Prepared = append(m.Prepared, s.prepared.Prepared)
+			m.Proofs = append(m.Proofs, s.prepared.Proof)
 		}
 	}
 	statement, _ := changeStatement(i.segment, m)
@@ -57,7 +60,7 @@ func (i *Instance) onViewChange(from types.NodeID, m ViewChange, out *mir.Out) {
 		return
 	}
 	_, digest := changeStatement(i.segment, m)
-	if from != i.cfg.Node && !i.verifyChange(from, m) {
+	if from != i.cfg.Node && !(i.verifyChange(from, m) && i.verifyProofs(m.Prepared, m.Proofs)) {
 		return
 	}
 	i.changes[from] = &change{ViewChange: m, digest: digest}
@@ -122,14 +125,37 @@ func (i *Instance) checkNewView(out *mir.Out) {
 	var w uint64
 	for id, c := range i.changes {
 		if c != nil && c.View == i.view {
-			m.Changes = append(m.Changes, SignedChange{Signer: types.NodeID(id), ViewChange: c.ViewChange})
+			shown := SignedChange{Signer: types.NodeID(id), ViewChange: c.ViewChange}
+			shown.Proofs = nil
+			m.Changes = append(m.Changes, shown)
 			w += i.cfg.Members.Weight(types.NodeID(id))
 		}
 	}
 	if i.cfg.Members.IsQuorum(w) {
+		m.Proofs = i.proofsOf(m.Changes)
 		i.led = &m
 		i.persist(newViewRecord(i.segment, m), m, out)
 	}
+}
+
+// proofsOf are those of the highest certificates that these view changes name,
+// each of which came with its proof.
+func (i *Instance) proofsOf(changes []SignedChange) []Proof {
+	highest, err := highestPrepared(changes)
+	if err != nil {
+		panic(fmt.Sprintf("pbft: invariant broken: segment %d/%d: of proven view changes, %v", i.segment.Epoch, i.segment.Leader, err))
+	}
+	proofs := make([]Proof, 0, len(highest))
+	for _, p := range highest {
+		for _, c := range changes {
+			at, found := slices.BinarySearchFunc(c.Prepared, p.Seq, func(have Prepared, want types.SeqNr) int { return cmp.Compare(have.Seq, want) })
+			if found && c.Prepared[at] == p {
+				proofs = append(proofs, i.changes[c.Signer].Proofs[at])
+				break
+			}
+		}
+	}
+	return proofs
 }
 
 // onNewView enters a view. What its new view said is durable before any vote in
@@ -152,11 +178,16 @@ func (i *Instance) onNewView(from types.NodeID, m NewView, out *mir.Out) {
 	if m.View > i.view {
 		i.becomeInView(m.View, out)
 	}
-	i.becomeActive(m.Changes, out)
+	i.becomeActive(m, out)
 }
 
-// verifyNewView checks the quorum of view changes. Those that came directly
-// were verified then.
+// verifyNewView checks the quorum of view changes, and the proofs. View changes
+// that came directly were verified then.
+//
+// A certificate that a view change names and that has no proof here may be
+// invented. It does no harm: for each slot the highest one is proven, and a lower
+// one that was real would not have been chosen either. A leader that is correct
+// shows only view changes whose certificates it has seen proven.
 func (i *Instance) verifyNewView(m NewView) bool {
 	var w uint64
 	for at, c := range m.Changes {
@@ -171,13 +202,16 @@ func (i *Instance) verifyNewView(m NewView) bool {
 		return false
 	}
 	for _, c := range m.Changes {
-		if !i.isVerified(c) {
-			if !i.verifyChange(c.Signer, c.ViewChange) {
-				return false
-			}
+		if !i.isVerified(c) && !i.verifyChange(c.Signer, c.ViewChange) {
+			return false
 		}
 	}
-	return true
+	highest, err := highestPrepared(m.Changes)
+	if err != nil {
+		i.cfg.Stats.Malformed++
+		return false
+	}
+	return i.verifyProofs(highest, m.Proofs)
 }
 
 func (i *Instance) isVerified(c SignedChange) bool {
@@ -189,7 +223,7 @@ func (i *Instance) isVerified(c SignedChange) bool {
 	return have.digest == digest && bytes.Equal(have.Sig, c.Sig)
 }
 
-// verifyChange checks form, signature and certificates, the cheap things first.
+// verifyChange checks form and signature, the cheap thing first.
 func (i *Instance) verifyChange(signer types.NodeID, m ViewChange) bool {
 	if !i.wellFormed(m) {
 		i.cfg.Stats.Malformed++
@@ -200,9 +234,20 @@ func (i *Instance) verifyChange(signer types.NodeID, m ViewChange) bool {
 		i.cfg.Stats.BadSignature++
 		return false
 	}
-	for _, p := range m.Prepared {
-		msg := prepareStatement(i.segment, p.View, p.Seq, digestOf(p.Proposal))
-		if crypto.VerifyCert(i.cfg.Members, i.cfg.Crypto, DomainPrepare, msg, p.Sigs, i.cfg.Members.IsQuorum) != nil {
+	return true
+}
+
+// verifyProofs checks that there is a proof for each of these certificates, in
+// their order, and nothing else.
+func (i *Instance) verifyProofs(all []Prepared, proofs []Proof) bool {
+	if len(proofs) != len(all) {
+		i.cfg.Stats.Malformed++
+		return false
+	}
+	for at, p := range all {
+		msg := prepareStatement(i.segment, p.View, p.Seq, p.Digest)
+		if digestOf(proofs[at].Proposal) != p.Digest ||
+			crypto.VerifyCert(i.cfg.Members, i.cfg.Crypto, DomainPrepare, msg, proofs[at].Sigs, i.cfg.Members.IsQuorum) != nil {
 			i.cfg.Stats.BadSignature++
 			return false
 		}
@@ -228,41 +273,87 @@ func (i *Instance) wellFormed(m ViewChange) bool {
 // becomeActive enters the current view with the proposals that the quorum's
 // certificates imply (CL02, section 4.4; ISS, section 4.2), and gives its leader
 // the view's time for each of them.
-func (i *Instance) becomeActive(changes []SignedChange, out *mir.Out) {
+func (i *Instance) becomeActive(m NewView, out *mir.Out) {
+	proposals, err := m.chosen()
+	if err != nil {
+		panic(fmt.Sprintf("pbft: invariant broken: verified new view %d: %v", m.View, err))
+	}
 	i.stopLeavingTimer(out)
 	i.active = true
 	i.cfg.Stats.NewViews++
-	chosen := highestPrepared(changes)
 	for _, s := range i.slots {
 		if s.needed && !s.decided {
 			i.startSlotTimer(s, out)
 		}
 		i.need(s, out)
-		p := chosen[s.seq]
-		if len(p.Certs) > 0 {
+		p := proposals.of(s.seq)
+		if len(p.Proposal.Certs) > 0 {
 			i.report(s, out)
 		}
-		d := digestOf(p)
-		if s.decided && d != s.digest {
+		if s.decided && p.Digest != s.digest {
 			i.cfg.Stats.Contradicted++
 			continue
 		}
-		i.addValue(s, d, p, out)
-		i.accept(s, d, out)
+		i.addValue(s, p.Digest, p.Proposal, out)
+		i.accept(s, p.Digest, out)
 	}
 }
 
-// highestPrepared picks the value of the certificate of the highest view for each
-// slot, and the empty one where there is none. Two of one view agree, as quorums
-// meet in a correct replica.
-func highestPrepared(changes []SignedChange) map[types.SeqNr]types.Proposal {
-	chosen, views := map[types.SeqNr]types.Proposal{}, map[types.SeqNr]types.View{}
+// proposals are what a new view proposes, by slot; nothing where it is not said.
+type proposals map[types.SeqNr]proposal
+
+type proposal struct {
+	types.Proposal
+	Digest types.Digest
+}
+
+func (all proposals) of(seq types.SeqNr) proposal {
+	if p, ok := all[seq]; ok {
+		return p
+	}
+	return proposal{Digest: emptyDigest}
+}
+
+// chosen is what a new view proposes for the slots that have a certificate. It
+// reports where its proofs are not those of its view changes, as far as that can
+// be seen without verifying a signature.
+func (m NewView) chosen() (proposals, error) {
+	highest, err := highestPrepared(m.Changes)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Proofs) != len(highest) {
+		return nil, fmt.Errorf("%d proofs for %d slots", len(m.Proofs), len(highest))
+	}
+	all := make(proposals, len(highest))
+	for at, p := range highest {
+		value := m.Proofs[at].Proposal
+		if digestOf(value) != p.Digest {
+			return nil, fmt.Errorf("the proof for slot %d is of another proposal", p.Seq)
+		}
+		all[p.Seq] = proposal{value, p.Digest}
+	}
+	return all, nil
+}
+
+// highestPrepared picks the certificate of the highest view for each slot that
+// has one, ascending by slot. Two of one view agree, as quorums meet in a correct
+// replica, so it is an error where the view changes name two that do not.
+func highestPrepared(changes []SignedChange) ([]Prepared, error) {
+	best := map[types.SeqNr]Prepared{}
 	for _, c := range changes {
 		for _, p := range c.Prepared {
-			if best, found := views[p.Seq]; !found || p.View > best {
-				chosen[p.Seq], views[p.Seq] = p.Proposal, p.View
+			if have, found := best[p.Seq]; !found || p.View > have.View {
+				best[p.Seq] = p
 			}
 		}
 	}
-	return chosen
+	for _, c := range changes {
+		for _, p := range c.Prepared {
+			if have := best[p.Seq]; p.View == have.View && p.Digest != have.Digest {
+				return nil, fmt.Errorf("two certificates of view %d for slot %d", p.View, p.Seq)
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(best), func(a, b Prepared) int { return cmp.Compare(a.Seq, b.Seq) }), nil
 }

@@ -238,20 +238,44 @@ func TestForgedViewChangesAreRefused(t *testing.T) {
 			cert := g.prepared(0, 0, value(1), 0, 1, 2)
 			return g.change(1, 1, cert, cert)
 		}, Stats{Malformed: 1}},
+		{"certificate without a proof", func(g *group) mir.Message {
+			m := g.change(1, 1, g.prepared(0, 0, value(1), 0, 1, 2))
+			m.Proofs = nil
+			return m
+		}, Stats{Malformed: 1}},
+		{"new view without a proof", func(g *group) mir.Message {
+			return newView(1, nil, g.shown(0, 1), g.shown(1, 1, g.prepared(0, 0, value(1), 0, 1, 2)), g.shown(2, 1))
+		}, Stats{Malformed: 1}},
+		{"new view with a proof of nothing", func(g *group) mir.Message {
+			cert := g.prepared(0, 0, value(1), 0, 1, 2)
+			return newView(1, []Proof{cert.Proof}, g.shown(0, 1), g.shown(1, 1), g.shown(2, 1))
+		}, Stats{Malformed: 1}},
+		{"new view with a lower certificate's proof", func(g *group) mir.Message {
+			low, high := g.prepared(1, 0, value(1), 0, 1, 2), g.prepared(2, 0, value(2), 0, 1, 2)
+			return newView(5, []Proof{low.Proof}, g.shown(0, 5), g.shown(1, 5, low), g.shown(2, 5, high))
+		}, Stats{BadSignature: 1}},
+		{"new view with an invented certificate", func(g *group) mir.Message {
+			cert := g.prepared(0, 0, value(1), 1)
+			return newView(1, []Proof{cert.Proof}, g.shown(0, 1), g.shown(1, 1, cert), g.shown(2, 1))
+		}, Stats{BadSignature: 1}},
+		{"new view with two certificates of a slot and view", func(g *group) mir.Message {
+			a, b := g.prepared(0, 0, value(1), 0, 1, 2), g.prepared(0, 0, value(2), 1)
+			return newView(1, []Proof{a.Proof}, g.shown(0, 1, a), g.shown(1, 1, b), g.shown(2, 1))
+		}, Stats{Malformed: 1}},
 		{"new view short of a quorum", func(g *group) mir.Message {
-			return NewView{View: 1, Changes: []SignedChange{{1, g.change(1, 1)}, {2, g.change(2, 1)}}}
+			return NewView{View: 1, Changes: []SignedChange{g.shown(1, 1), g.shown(2, 1)}}
 		}, Stats{Malformed: 1}},
 		{"new view with one signer twice", func(g *group) mir.Message {
-			return NewView{View: 1, Changes: []SignedChange{{1, g.change(1, 1)}, {2, g.change(2, 1)}, {2, g.change(2, 1)}}}
+			return NewView{View: 1, Changes: []SignedChange{g.shown(1, 1), g.shown(2, 1), g.shown(2, 1)}}
 		}, Stats{Malformed: 1}},
 		{"new view with a view change to another", func(g *group) mir.Message {
-			return NewView{View: 1, Changes: []SignedChange{{0, g.change(0, 2)}, {1, g.change(1, 1)}, {2, g.change(2, 1)}}}
+			return NewView{View: 1, Changes: []SignedChange{g.shown(0, 2), g.shown(1, 1), g.shown(2, 1)}}
 		}, Stats{Malformed: 1}},
 		{"new view with a forged view change", func(g *group) mir.Message {
-			return NewView{View: 1, Changes: []SignedChange{{0, g.change(1, 1)}, {1, g.change(1, 1)}, {2, g.change(2, 1)}}}
+			return NewView{View: 1, Changes: []SignedChange{{0, g.change(1, 1)}, g.shown(1, 1), g.shown(2, 1)}}
 		}, Stats{BadSignature: 1}},
 		{"new view of another leader", func(g *group) mir.Message {
-			return NewView{View: 2, Changes: []SignedChange{{0, g.change(0, 2)}, {1, g.change(1, 2)}, {2, g.change(2, 2)}}}
+			return NewView{View: 2, Changes: []SignedChange{g.shown(0, 2), g.shown(1, 2), g.shown(2, 2)}}
 		}, Stats{Stranger: 1}},
 		{"new view 0", func(g *group) mir.Message { return NewView{} }, Stats{Stranger: 1}},
 	} {
@@ -268,6 +292,52 @@ func TestForgedViewChangesAreRefused(t *testing.T) {
 	}
 }
 
+func newView(v types.View, proofs []Proof, changes ...SignedChange) NewView {
+	return NewView{View: v, Changes: changes, Proofs: proofs}
+}
+
+// A certificate that is not the highest of its slot needs no proof: whether it is
+// real or not, it would not be chosen.
+func TestNewViewProvesWhatItChooses(t *testing.T) {
+	g := newGroup(t, 4, 2)
+	invented, low, high := g.prepared(0, 0, value(9), 1), g.prepared(0, 4, value(1), 0, 1, 2), g.prepared(1, 0, value(2), 0, 1, 2)
+	g.receive(3, 2, newView(2, []Proof{high.Proof, low.Proof},
+		g.shown(0, 2, high), g.shown(1, 2, invented), g.shown(2, 2, low)))
+	n := g.nodes[3]
+	if n.view != 2 || !n.active || n.slots[0].accept != digestOf(value(2)) || n.slots[1].accept != digestOf(value(1)) {
+		t.Errorf("view %d, active %v, stats %+v: want view 2 with values 2 and 1", n.view, n.active, *g.stats[3])
+	}
+}
+
+// A proposal is on the wire once, however many replicas have prepared it.
+func TestNewViewHoldsEachProposalOnce(t *testing.T) {
+	g := newGroup(t, 7, 1)
+	g.lost = func(p packet) bool {
+		_, commit := p.msg.(Commit)
+		return commit || p.to == 0 && p.from != 0
+	}
+	g.propose(0, 0, value(1))
+	g.run()
+	g.expire(1, 2, 3, 4, 5, 6)
+	var led *NewView
+	for g.nodes[1].led == nil && len(g.inFlight) > 0 {
+		g.deliver(0)
+	}
+	if led = g.nodes[1].led; led == nil {
+		t.Fatal("no new view")
+	}
+	prepared := 0
+	for _, c := range led.Changes {
+		prepared += len(c.Prepared)
+		if len(c.Proofs) > 0 {
+			t.Errorf("the view change of replica %d has proofs in the new view", c.Signer)
+		}
+	}
+	if prepared != 5 || len(led.Proofs) != 1 {
+		t.Errorf("%d certificates are named and %d proven, want 5 and 1", prepared, len(led.Proofs))
+	}
+}
+
 func TestNewViewThatContradictsADecisionIsNotPrepared(t *testing.T) {
 	g := newGroup(t, 4, 1)
 	g.receive(3, 0, g.preprepare(0, 0, value(1)))
@@ -275,7 +345,7 @@ func TestNewViewThatContradictsADecisionIsNotPrepared(t *testing.T) {
 		g.receive(3, from, Commit{Digest: digestOf(value(1))})
 	}
 	g.inFlight = nil
-	g.receive(3, 1, NewView{View: 1, Changes: []SignedChange{{0, g.change(0, 1)}, {1, g.change(1, 1)}, {2, g.change(2, 1)}}})
+	g.receive(3, 1, NewView{View: 1, Changes: []SignedChange{g.shown(0, 1), g.shown(1, 1), g.shown(2, 1)}})
 	if got := g.stats[3].Contradicted; got != 1 || len(g.inFlight) > 0 {
 		t.Errorf("%d contradictions counted, %d messages sent, want 1 and 0", got, len(g.inFlight))
 	}
@@ -390,7 +460,7 @@ func TestNewViewMayNotSwapAViewChange(t *testing.T) {
 	g.receive(3, 2, with)
 	without := with
 	without.Prepared = nil
-	g.receive(3, 1, NewView{View: 1, Changes: []SignedChange{{0, g.change(0, 1)}, {1, g.change(1, 1)}, {2, without}}})
+	g.receive(3, 1, NewView{View: 1, Changes: []SignedChange{g.shown(0, 1), g.shown(1, 1), {2, without}}})
 	if got := *g.stats[3]; got != (Stats{BadSignature: 1}) {
 		t.Errorf("stats %+v, want one bad signature", got)
 	}
