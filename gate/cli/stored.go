@@ -19,7 +19,8 @@ type stored struct {
 	found     *baseline.Baseline
 	sameClass bool
 	// why there is none to compare with, where found is nil
-	why string
+	why         string
+	unreachable bool
 }
 
 // readBaseline reads the stored baseline and takes over the iterations at which
@@ -40,8 +41,8 @@ func (r *run) readBaseline(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, baseline.ErrUnreachable):
-		r.stored.why = fmt.Sprintf("could not compare with the stored baseline: %v", err)
-		r.warn("%s", r.stored.why)
+		r.stored.why, r.stored.unreachable = err.Error(), true
+		r.warn("could not compare with the stored baseline: %v", err)
 		return nil
 	case err != nil:
 		return fmt.Errorf("stored baseline: %w; restore it, or remove it and record it anew with `perfgate baseline record`", err)
@@ -83,7 +84,7 @@ func (r *run) compareBaseline(bundle *recording.Bundle) {
 	switch {
 	case bundle.Manifest.Suite == "":
 	case r.stored.found == nil:
-		bundle.Manifest.Baseline = &recording.BaselineRef{Why: r.stored.why}
+		bundle.Manifest.Baseline = &recording.BaselineRef{Why: r.stored.why, Unreachable: r.stored.unreachable}
 	default:
 		bundle.Manifest.Baseline = r.stored.found.Reference(r.stored.shown, r.stored.sameClass, *bundle)
 	}

@@ -219,6 +219,8 @@ type BaselineRef struct {
 	Checks []BaselineCheck `json:"checks,omitempty"`
 	// Why is the reason where there was nothing to compare with.
 	Why string `json:"why,omitempty"`
+	// Unreachable: the store did not answer, so nobody knows whether there is one.
+	Unreachable bool `json:"unreachable,omitempty"`
 }
 
 // Manifest is manifest.json: everything about a bundle but the samples.

@@ -109,6 +109,7 @@ func examples() []example {
 		{"not-measurable", "Every kind of outcome, with what happened and what to do. An added or\nskipped benchmark is told, but not counted as a failure.", notMeasurable()},
 		{"inconclusive", "The budget ended early: one row is shown because policy requires it, the\nother is folded with the slowdown that was not excluded.", inconclusive()},
 		{"aa-baseline", "Base and head are the same source: the verdict is \"unchanged\", the stored\nbaseline differs in one exact metric, and the next thing to try is named.", sameTree()},
+		{"baseline-gate", "An exact metric is worse than the stored baseline's, and policy fails it; another differs since before this change.", gatedBaseline()},
 		{"no-baseline", "There is no stored baseline, and the report says why.", noBaseline()},
 		{"not-stored", "The bundle could not be written: the report says so, and offers no replay.", notStored()},
 		{"hostile", "Names, refs and details that try to leave their place: escape sequences,\nbidi overrides, zero-width characters, line breaks, pipes with and without\na backslash, backticks, HTML, a marker, mentions, an invalid byte.", hostile()},
@@ -187,6 +188,21 @@ func sameTree() Input {
 		Checks: []recording.BaselineCheck{drift, same},
 	}
 	in.Verdict.BaselineDrift = []recording.BaselineCheck{drift}
+	return in
+}
+
+func gatedBaseline() Input {
+	in := input(verdict.SuiteRegressed, verdict.ExitRegression, timed(key("cart", "Add"), 1.2e-6, .001, .012, verdict.Pass))
+	seven := 7.0
+	grown := recording.BaselineCheck{Key: key("cart", "Add"), Unit: "allocs/op", Stored: 2, Head: 3}
+	older := recording.BaselineCheck{Key: key("cart", "Add"), Unit: "msgs/op", Stored: 4, Head: 7, Base: &seven}
+	in.Manifest.Base.Tree, in.Manifest.Head.Tree = "a", "b"
+	in.Manifest.Baseline = &recording.BaselineRef{
+		Path: "s3://bucket/shop/smoke/0badcafe", Commit: strings.Repeat("3", 40), ClassID: "0badcafe", SameClass: true,
+		Checks: []recording.BaselineCheck{grown, older},
+	}
+	in.Verdict.BaselineDrift = []recording.BaselineCheck{grown, older}
+	in.Verdict.BaselineGated = []recording.BaselineCheck{grown}
 	return in
 }
 

@@ -245,6 +245,10 @@ func (t *terminal) baseline() {
 		return
 	}
 	t.line("")
+	if ref.Unreachable {
+		t.line("stored baseline: not compared: %s", clean(ref.Why))
+		return
+	}
 	if ref.Path == "" {
 		t.line("stored baseline: none: %s", clean(ref.Why))
 		return
