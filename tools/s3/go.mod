@@ -1,3 +1,6 @@
+// The S3 server that the tests of stored baselines start (gate/baseline), in a
+// module of its own: `go build -C tools/s3 -o DIR github.com/versity/versitygw/cmd/versitygw`,
+// with DIR on the PATH of the tests.
 module github.com/perfgate/perfgate/tools/s3
 
 go 1.26.0
