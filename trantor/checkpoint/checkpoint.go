@@ -26,6 +26,7 @@ type Config struct {
 	Timer    mir.ModuleID
 	Store    mir.ModuleID
 	Transfer mir.ModuleID   // Gets types.HeldSnapshot.
+	Ordering mir.ModuleID   // Gets it too; 0 for none.
 	Stable   []mir.ModuleID // Get types.StableCheckpoint, in this order.
 
 	// EpochsAheadMax is for how many epochs above the last stable checkpoint
@@ -387,7 +388,11 @@ func (c *Checkpoint) hold(s types.StableCheckpoint, own *snapshot, p types.Persi
 		p.Puts = appendParts(p.Puts, recordSnapshot, uint64(s.Epoch), own.data)
 	}
 	c.prove(s, own.data, &p)
-	p.Then = append(p.Then, mir.Event{To: c.cfg.Transfer, Body: types.HeldSnapshot{Checkpoint: s, Data: own.data}})
+	kept := types.HeldSnapshot{Checkpoint: s, Data: own.data}
+	p.Then = append(p.Then, mir.Event{To: c.cfg.Transfer, Body: kept})
+	if c.cfg.Ordering != 0 {
+		p.Then = append(p.Then, mir.Event{To: c.cfg.Ordering, Body: kept})
+	}
 	out.Emit(c.cfg.Store, p)
 }
 

@@ -193,6 +193,7 @@ type configs struct {
 
 func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 	ids, p := r.IDs, cfg.Params
+	checkVote := func(payload []byte, replicas int) error { return delivery.CheckVote(cfg.Crypto, payload, replicas) }
 	results, stable := ids.Results, []mir.ModuleID{ids.Ordering, ids.Availability, ids.StateTransfer, ids.Results}
 	// Ordering is the last to know: what it does then reaches modules that know too.
 	watchers := []mir.ModuleID{ids.Mempool, ids.Availability, ids.Checkpoint, ids.StateTransfer, ids.Ordering}
@@ -209,14 +210,15 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 			BatchTxsMax: p.BatchTxsMax, BatchBytesMax: p.BatchBytesMax, BatchTimeout: p.BatchTimeout,
 			CloseWhenIdle: p.CloseWhenIdle, PayloadBytesMax: p.PayloadBytesMax,
 			PendingBytesMax: p.PendingBytesMax, ForwardedBytesMax: p.ForwardedBytesMax,
-			WindowSize: p.ClientWindow, ClientsMax: p.ClientsMax, Buckets: p.Buckets, RetryAfter: p.RetryAfter,
+			WindowSize: p.ClientWindow, ClientsMax: p.ClientsMax, CheckVote: checkVote,
+			Buckets: p.Buckets, RetryAfter: p.RetryAfter,
 		},
 		availability: availability.Config{
 			Self: ids.Availability, Net: ids.Net, Timer: ids.Timer, Store: ids.Store,
 			Mempool: ids.Mempool, Ordering: ids.Ordering, Delivery: ids.Delivery,
 			Node: cfg.Node, Members: members, ConfigDelay: p.ConfigDelay(), Crypto: cfg.Crypto,
 			BatchBytesMax: p.BatchBytesMax, WindowSize: p.BatchWindow, HeldBytesMax: p.PendingBytesMax,
-			Buckets: p.Buckets, BucketGrace: p.BucketGrace, KeepEpochs: p.KeepEpochs, RetryAfter: p.RetryAfter,
+			Buckets: p.Buckets, CheckVote: checkVote, BucketGrace: p.BucketGrace, KeepEpochs: p.KeepEpochs, RetryAfter: p.RetryAfter,
 		},
 		ordering: iss.Config{
 			Node: cfg.Node, Members: members, ConfigDelay: p.ConfigDelay(),
@@ -240,7 +242,7 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 		},
 		checkpoint: checkpoint.Config{
 			Node: cfg.Node, Genesis: cfg.Genesis, ConfigDelay: p.ConfigDelay(), Crypto: cfg.Crypto,
-			Self: ids.Checkpoint, Net: ids.Net, Timer: ids.Timer, Store: ids.Store, Transfer: ids.StateTransfer,
+			Self: ids.Checkpoint, Net: ids.Net, Timer: ids.Timer, Store: ids.Store, Transfer: ids.StateTransfer, Ordering: ids.Ordering,
 			Stable: stable, EpochsAheadMax: p.EpochsAheadMax, ResendAfter: p.ResendAfter,
 		},
 		transfer: statetransfer.Config{

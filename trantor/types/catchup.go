@@ -8,8 +8,9 @@ package types
 // stable checkpoint can help it.
 type PeerBehind struct{ Peer NodeID }
 
-// HeldSnapshot: checkpoint -> state transfer. This replica has the snapshot of a
-// stable checkpoint, the latest so far.
+// HeldSnapshot: checkpoint -> state transfer, ordering. This replica has the
+// snapshot of a stable checkpoint, the latest so far, on disk: after a restart it
+// goes on from there.
 type HeldSnapshot struct {
 	Checkpoint StableCheckpoint
 	Data       []byte

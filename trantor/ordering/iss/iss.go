@@ -116,11 +116,14 @@ type Log struct {
 	stats    Stats
 	schedule *types.Schedule
 
-	epochs   []*epoch    // With live instances, consecutive, ascending. The last is the current one.
-	first    types.Epoch // Number of epochs[0].
-	stable   types.Epoch // Epochs below this one have a stable checkpoint.
-	record   record      // What the policy remembers of the epochs before the current one.
-	patience int         // How often the timeouts of a new epoch are doubled.
+	epochs []*epoch    // With live instances, consecutive, ascending. The last is the current one.
+	first  types.Epoch // Number of epochs[0].
+	stable types.Epoch // Epochs below this one have a stable checkpoint.
+
+	restart   types.Epoch // A restart would begin with this epoch.
+	forgotten types.Epoch // Invariant: <= restart. The records of the epochs below are deleted.
+	record    record      // What the policy remembers of the epochs before the current one.
+	patience  int         // How often the timeouts of a new epoch are doubled.
 
 	peers     []peer // By replica.
 	behind    types.SeqNr
@@ -194,6 +197,8 @@ func (l *Log) Apply(ev mir.Event, out *mir.Out) {
 		l.onLeaderDeposed(e)
 	case types.StableCheckpoint:
 		l.stable = max(l.stable, e.Epoch+1)
+	case types.HeldSnapshot:
+		l.restart = max(l.restart, e.Checkpoint.Epoch+1)
 	case types.EpochConfig:
 		l.schedule.Add(e)
 	case types.WantEpoch:
@@ -388,17 +393,14 @@ func (l *Log) tellMissed(below types.SeqNr, out *mir.Out) {
 // collect closes the instances of epochs that are complete here and old enough,
 // and forgets what they wrote down. The current epoch stays, complete or not.
 func (l *Log) collect(out *mir.Out) {
-	from := l.first
 	for len(l.epochs) > 1 && l.first+types.Epoch(l.cfg.KeepEpochs) < l.stable {
 		l.close(l.epochs[0], out)
 		l.epochs[0] = nil
 		l.epochs = l.epochs[1:]
 		l.first++
 	}
-	if l.first > from {
-		l.forget(from, out)
-		l.schedule.Forget(l.first)
-	}
+	l.schedule.Forget(l.first)
+	l.forget(out)
 }
 
 func (l *Log) close(e *epoch, out *mir.Out) {
@@ -407,9 +409,17 @@ func (l *Log) close(e *epoch, out *mir.Out) {
 	}
 }
 
-// forget deletes the records of the epochs from one to the first that is live.
-func (l *Log) forget(from types.Epoch, out *mir.Out) {
+// forget deletes the records of epochs whose instances are gone and which no
+// restart would begin again: that a checkpoint is stable is not enough, since this
+// replica may have the state of an earlier one only, and would then sign in those
+// epochs without knowing what it has signed.
+func (l *Log) forget(out *mir.Out) {
+	until := min(l.first, l.restart)
+	if until <= l.forgotten {
+		return
+	}
 	out.Emit(l.cfg.Store, types.Persist{
-		Deletes: []types.KeyRange{{From: types.EpochKey(from), To: types.EpochKey(l.first)}},
+		Deletes: []types.KeyRange{{From: types.EpochKey(l.forgotten), To: types.EpochKey(until)}},
 	})
+	l.forgotten = until
 }

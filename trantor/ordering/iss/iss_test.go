@@ -191,6 +191,8 @@ func describe(b mir.Body) string {
 		return fmt.Sprintf("slot %d decided: %s", e.Seq, show(e.Proposal))
 	case types.SlotProposed:
 		return fmt.Sprintf("slot %d proposed", e.Seq)
+	case types.HeldSnapshot:
+		return fmt.Sprintf("HELD %d", e.Checkpoint.Epoch)
 	case types.StableCheckpoint:
 		return fmt.Sprintf("checkpoint %d stable", e.Epoch)
 	case types.LeaderDeposed:
@@ -301,6 +303,32 @@ func TestDecidedOwnSlotIsNotProposedFor(t *testing.T) {
 	}
 }
 
+// held says that the state after an epoch is on disk.
+func held(e types.Epoch) types.HeldSnapshot {
+	return types.HeldSnapshot{Checkpoint: types.StableCheckpoint{Epoch: e}}
+}
+
+// A checkpoint that others made stable says nothing of where this replica would
+// begin again, and there it must know what it has signed.
+func TestRecordsAreKeptForAsLongAsARestartNeedsThem(t *testing.T) {
+	b := newBench(t, nil)
+	b.decide(types.Proposal{Skip: true}, 0, 1, 2, 3, 4, 5, 6, 7)
+	b.ready(1)
+	b.apply(0, types.StableCheckpoint{Epoch: 2})
+	deleted := func(line string) bool { return strings.HasPrefix(line, "records of epochs") }
+	if slices.ContainsFunc(b.lines, deleted) {
+		t.Errorf("records were deleted with no state on disk: %q", b.lines)
+	}
+	b.apply(0, held(0))
+	if !slices.Contains(b.lines, "records of epochs 0 to 0 deleted") {
+		t.Errorf("got %q", b.lines)
+	}
+	b.apply(0, held(0))
+	if slices.ContainsFunc(b.lines, deleted) {
+		t.Errorf("deleted again: %q", b.lines)
+	}
+}
+
 func TestEpochFollowsEpoch(t *testing.T) {
 	b := newBench(t, nil)
 	b.ready(1)
@@ -312,10 +340,11 @@ func TestEpochFollowsEpoch(t *testing.T) {
 	b.decide(value(2), 5)
 	b.decide(types.Proposal{Skip: true}, 6, 7)
 	b.apply(0, types.StableCheckpoint{Epoch: 0})
+	b.apply(0, held(0))
 	golden.Check(t, t.Name(), `Replica 1 of four, epochs of 8 slots. Certificates 1 and 2 take its slots 1 and 5; with
 certificate 3 it has no slot left and asks for the end of the epoch. A message for epoch 1
 that came early is replayed when epoch 1 begins, and certificate 3 goes into slot 9. The
-instances of epoch 0 are closed once its checkpoint is stable.`, b.trace.Bytes())
+instances of epoch 0 are closed once its checkpoint is stable, and forgotten once its state is here.`, b.trace.Bytes())
 }
 
 func TestEpochWaitsForTheCheckpoint(t *testing.T) {

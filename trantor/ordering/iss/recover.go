@@ -15,6 +15,7 @@ func (l *Log) Recover(records []types.Record, from *types.Restored) error {
 	start := types.Epoch(0)
 	if from != nil {
 		start = from.Epoch + 1
+		l.restart = start
 		if err := l.adopt(*from); err != nil {
 			return err
 		}
@@ -55,9 +56,7 @@ func (l *Log) adopt(from types.Restored) error {
 
 // onBoot begins the heartbeat and the current epoch.
 func (l *Log) onBoot(out *mir.Out) {
-	if l.first > 0 {
-		l.forget(0, out)
-	}
+	l.forget(out)
 	l.setHeartbeat(out)
 	l.begin(out)
 }
@@ -73,7 +72,6 @@ func (l *Log) onRestored(e types.Restored, out *mir.Out) {
 		}
 		return
 	}
-	from := l.first
 	for _, old := range l.epochs {
 		l.close(old, out)
 	}
@@ -86,7 +84,7 @@ func (l *Log) onRestored(e types.Restored, out *mir.Out) {
 	if err := l.start(e.Epoch + 1); err != nil {
 		panic(fmt.Sprintf("iss: invariant broken: %v", err))
 	}
-	l.forget(from, out)
+	l.forget(out)
 	l.begin(out)
 }
 
