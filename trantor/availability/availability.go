@@ -25,13 +25,16 @@ type Config struct {
 	ConfigDelay int
 	Crypto      crypto.Crypto
 
-	BatchBytesMax int           // a larger batch of a peer is refused
-	WindowSize    int           // batches of one creator that are not ordered
-	HeldBytesMax  int           // bytes of one creator's batches that are not ordered
-	Buckets       int           // as the mempool's Buckets
-	BucketGrace   int           // epochs for which a batch may still be acknowledged after its own
-	KeepEpochs    int           // epochs for which a batch outlives its epoch's checkpoint
-	RetryAfter    time.Duration // then an unanswered batch or request is sent again
+	BatchBytesMax int // a larger batch of a peer is refused
+	WindowSize    int // batches of one creator that are not ordered
+	HeldBytesMax  int // bytes of one creator's batches that are not ordered
+	Buckets       int // as the mempool's Buckets
+	// CheckVote is the mempool's: a batch with a transaction of
+	// types.ConfigClient that it refuses is not acknowledged.
+	CheckVote   func(payload []byte, replicas int) error
+	BucketGrace int           // epochs for which a batch may still be acknowledged after its own
+	KeepEpochs  int           // epochs for which a batch outlives its epoch's checkpoint
+	RetryAfter  time.Duration // then an unanswered batch or request is sent again
 }
 
 // Validate reports the first setting that cannot work.
@@ -67,6 +70,7 @@ type Stats struct {
 	HeldFull       uint64 // batches beyond HeldBytesMax
 	Malformed      uint64 // batches that do not decode
 	ForeignBuckets uint64 // batches with a transaction that is not their creator's to order
+	BadVotes       uint64 // batches with a transaction of types.ConfigClient that is no vote
 	WrongEpoch     uint64 // batches of an epoch too old or too far ahead
 	EarlyFull      uint64 // batches of the next epoch beyond EarlyMax
 	Equivocations  uint64 // second batches for a number

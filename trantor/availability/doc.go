@@ -21,6 +21,10 @@
 // is the current one, the next, or one of BucketGrace before. A batch of an epoch
 // that begins here in a moment waits for that, in small numbers (EarlyMax).
 //
+// It acknowledges no batch with a transaction of types.ConfigClient that is no vote
+// of a replica (CheckVote): a certificate then says that a correct replica has
+// found all of its votes signed.
+//
 // Without buckets (Buckets is 0) a batch may hold anybody's transactions, of any
 // epoch.
 //

@@ -61,13 +61,13 @@ func (a *Availability) mayHold(from types.NodeID, m Batch) bool {
 	case c.bytes+len(m.Data) > a.cfg.HeldBytesMax:
 		a.stats.HeldFull++
 	case a.cfg.Buckets == 0:
-		return true
+		return a.acceptable(from, m, nil)
 	case !known && (m.Epoch == a.epoch || m.Epoch == a.epoch+1):
 		a.putAside(c, m)
 	case !known || a.tooOld(m.Epoch):
 		a.stats.WrongEpoch++
 	default:
-		return a.inBuckets(from, m, leaders)
+		return a.acceptable(from, m, leaders)
 	}
 	return false
 }
@@ -82,21 +82,32 @@ func (a *Availability) putAside(c *creator, m Batch) {
 	c.early = append(c.early, m)
 }
 
-// inBuckets tells whether all transactions of a batch are their creator's to
-// order, in the epoch in which it was made.
-func (a *Availability) inBuckets(from types.NodeID, m Batch, leaders []types.NodeID) bool {
+// acceptable tells whether all transactions of a batch are their creator's to
+// order, in the epoch in which it was made, and those of types.ConfigClient votes.
+// Both are answers that all correct replicas come to, so that a correct creator's
+// batch is refused by those only that are yet to learn of a configuration, and its
+// creator sends it again.
+func (a *Availability) acceptable(from types.NodeID, m Batch, leaders []types.NodeID) bool {
 	txs, err := types.DecodeBatch(m.Data)
 	if err != nil {
 		a.stats.Malformed++
 		return false
 	}
 	for _, tx := range txs {
-		if types.BucketOwner(types.BucketOf(tx.Client, a.cfg.Buckets), m.Epoch, leaders) != from {
+		if a.cfg.Buckets > 0 && types.BucketOwner(types.BucketOf(tx.Client, a.cfg.Buckets), m.Epoch, leaders) != from {
 			a.stats.ForeignBuckets++
+			return false
+		}
+		if tx.Client == types.ConfigClient && !a.isVote(tx.Payload) {
+			a.stats.BadVotes++
 			return false
 		}
 	}
 	return true
+}
+
+func (a *Availability) isVote(payload []byte) bool {
+	return a.cfg.CheckVote != nil && a.cfg.CheckVote(payload, a.schedule.Last().Members.Slots()) == nil
 }
 
 // hold stores a batch, makes it durable, and then acknowledges it.

@@ -9,13 +9,17 @@
 //     out of the creator's window, without looking at its batch;
 //   - a batch that does not decode, as a whole;
 //   - a transaction whose client and number were delivered before, whose number
-//     is out of the client's window, or whose client is one too many.
+//     is out of the client's window, or whose client is one too many;
+//   - a transaction of types.ConfigClient that CheckVote refuses.
 //
+// What is dropped uses no number up.
 // The configuration is part of the replicated state, beside the application. At
 // the end of each epoch e delivery says who the members of epoch e+ConfigDelay
 // are. Transactions of types.ConfigClient are votes of members for a change;
 // those of a quorum, by the weights of the epoch in which the vote is delivered,
-// make it.
+// make it. They share one sequence of numbers, which whoever has a replica's key
+// can use up ahead of others, by new votes or by repeating signed ones, but which
+// has no end: a vote that comes too late goes under a higher number.
 //
 // It does not fetch and does not store batches (availability does), and it does
 // not decide when a checkpoint is stable.
@@ -116,6 +120,7 @@ type Stats struct {
 	DuplicateTxs     uint64
 	OutOfWindowTxs   uint64
 	StrangerTxs      uint64 // transactions of a client beyond ClientsMax
+	BadVotes         uint64 // transactions of types.ConfigClient that are no votes
 	KeptFullTxs      uint64 // transactions that came too early, beyond KeptBytesMax
 	Reconfigs        uint64 // changes of the configuration
 	BadKeys          uint64 // keys of members that crypto refuses, each time they are learnt
@@ -427,6 +432,11 @@ func (d *Delivery) apply(tx types.Tx) []byte {
 func (d *Delivery) admit(tx types.Tx) *types.Window {
 	id := tx.TxID
 	window, no := d.clients[id.Client], uint64(id.No)
+	if id.Client == types.ConfigClient && (window == nil || !window.Has(no)) &&
+		CheckVote(d.cfg.Crypto, tx.Payload, len(d.coming.Members)) != nil {
+		d.stats.BadVotes++
+		return nil
+	}
 	if window == nil {
 		if id.Client != types.ConfigClient && d.ordinaryClients() >= d.cfg.ClientsMax {
 			d.stats.StrangerTxs++

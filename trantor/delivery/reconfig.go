@@ -28,6 +28,26 @@ func SignReconfig(c crypto.Crypto, r types.Reconfig) types.Reconfig {
 	return r
 }
 
+// CheckVote reports why a payload can be no vote: it does not decode, or it is not
+// signed by one of the replicas below slots, which are those that were, are or will
+// be members.
+//
+// Whether the voter is a member now is not asked: that is a matter of the epoch in
+// which the vote is delivered. This answer is one that all correct replicas come
+// to, since configurations only grow and keys never change. A correct replica may
+// therefore refuse what another one has put into a batch only until it knows the
+// same configuration.
+func CheckVote(c crypto.Crypto, payload []byte, slots int) error {
+	vote, err := types.DecodeReconfig(payload)
+	if err != nil {
+		return err
+	}
+	if uint64(vote.Voter) >= uint64(slots) {
+		return fmt.Errorf("vote of replica %d, which no configuration has", vote.Voter)
+	}
+	return c.Verify(vote.Voter, DomainReconfig, vote.Statement(), vote.Sig)
+}
+
 // onVote counts a vote by the configuration of the epoch that is executed.
 func (d *Delivery) onVote(payload []byte) types.ReconfigResult {
 	vote, err := types.DecodeReconfig(payload)

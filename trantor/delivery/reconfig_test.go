@@ -132,17 +132,45 @@ func TestVotesWeighAsTheMembersDo(t *testing.T) {
 
 func TestVotesThatAreNoneAreRefused(t *testing.T) {
 	p := newPolls(t, nil)
-	if got := p.order([]byte("no vote")); got.Status != types.ReconfigMalformed {
-		t.Errorf("%v", got.Status)
-	}
-	forged := SignReconfig(p.cryptos[1], types.Reconfig{Voter: 0, No: 1, Change: fifth})
-	if got := p.order(forged.Encode()); got.Status != types.ReconfigStranger {
-		t.Errorf("%v", got.Status)
-	}
 	p.wantVote(0, 5, fifth, counted)
 	p.wantVote(0, 5, types.Member{Node: 1}, types.ReconfigResult{Status: types.ReconfigStale})
 	p.wantVote(0, 6, types.Member{Node: 9, Weight: 1}, types.ReconfigResult{Status: types.ReconfigInvalid})
 	p.wantVote(0, 6, types.Member{Node: 0, Weight: 1, Key: make([]byte, types.KeyBytes)}, types.ReconfigResult{Status: types.ReconfigInvalid})
+}
+
+// Whoever has a number taken by junk could take all of them.
+func TestJunkOfConfigClientTakesNoNumber(t *testing.T) {
+	p := newPolls(t, nil)
+	junk := [][]byte{
+		nil, []byte("no vote"),
+		SignReconfig(p.cryptos[1], types.Reconfig{Voter: 0, No: 1, Change: fifth}).Encode(),
+		SignReconfig(p.cryptos[7], types.Reconfig{Voter: 7, No: 1, Change: fifth}).Encode(), // No configuration has it.
+		SignReconfig(crypto.NewBound(p.cryptos[0], "another"), types.Reconfig{Voter: 0, No: 1, Change: fifth}).Encode(),
+	}
+	vote := SignReconfig(p.cryptos[0], types.Reconfig{Voter: 0, No: 1, Change: fifth})
+	var txs []types.Tx
+	for _, payload := range append(junk, vote.Encode(), junk[0]) {
+		txs = append(txs, types.Tx{TxID: types.TxID{Client: types.ConfigClient}, Payload: payload})
+	}
+	a := types.EncodeBatch(txs)
+	var delivered int
+	for _, body := range p.run(p.slot(cert(0, 0, a)), arrive(a)) {
+		switch e := body.(type) {
+		case types.Delivered:
+			delivered++
+			if !bytes.Equal(e.Tx.Payload, vote.Encode()) || !bytes.Equal(e.Result, counted.Encode()) {
+				t.Errorf("%x is delivered with result %x", e.Tx.Payload, e.Result)
+			}
+		case types.Progress:
+			if len(e.IDs) != 1 || len(e.Dropped) != len(junk)+1 {
+				t.Errorf("progress %+v", e)
+			}
+		}
+	}
+	s := p.d.Stats()
+	if delivered != 1 || s.BadVotes != uint64(len(junk)) || s.DuplicateTxs != 1 {
+		t.Errorf("%d delivered, stats %+v", delivered, s)
+	}
 }
 
 func TestMembersAreBounded(t *testing.T) {

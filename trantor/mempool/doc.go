@@ -5,7 +5,9 @@
 // to whoever submitted, and that nothing accepted is ever dropped: what a client
 // submitted stays here, and counted, until the log has passed it.
 //
-// It does not look into payloads. A transaction that a client submitted to
+// It does not look into payloads, with one exception: those of types.ConfigClient,
+// whose ID anybody may use, must be votes that a replica signed (CheckVote), so
+// that nobody else can use up their numbers. A transaction that a client submitted to
 // several replicas is delivered once, by delivery.
 //
 // # Buckets

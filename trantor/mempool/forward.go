@@ -153,6 +153,8 @@ func (m *Mempool) admitForwarded(from types.NodeID, tx types.Tx) bool {
 		m.stats.Refused++
 	case m.peerBytes[from]+bytes > m.cfg.ForwardedBytesMax || m.pendingBytes+bytes > m.cfg.PendingBytesMax:
 		m.stats.ShareFull++
+	case !m.valid(tx):
+		m.stats.Refused++
 	default:
 		return true
 	}

@@ -27,6 +27,9 @@ var (
 	ErrTooLarge = errors.New("mempool: payload too large")
 	// ErrTooManyClients: no room for another client.
 	ErrTooManyClients = errors.New("mempool: too many clients")
+	// ErrInvalid: a transaction of types.ConfigClient that is no vote of a replica.
+	// It will never be accepted, unless the voter is yet to become known here.
+	ErrInvalid = errors.New("mempool: not a vote of a replica")
 )
 
 // ReforwardMax batches of BatchBytesMax is what one leader is sent again at a
@@ -59,6 +62,10 @@ type Config struct {
 	ForwardedBytesMax int // of these, what one peer forwarded
 	WindowSize        int // numbers a client may be ahead of its lowest undelivered one
 	ClientsMax        int // clients ever heard of
+
+	// CheckVote says why a payload of types.ConfigClient is no vote of one of that
+	// many replicas. Nil refuses all.
+	CheckVote func(payload []byte, replicas int) error
 
 	Buckets    int           // in all; they are shared out among the leaders of an epoch; 0 for none
 	RetryAfter time.Duration // then what was forwarded and is not delivered is sent again
@@ -102,7 +109,7 @@ func (c Config) Validate() error {
 type Stats struct {
 	Misaddressed uint64 // messages of strangers, or of other modules
 	Malformed    uint64 // forwarded messages that do not decode
-	Refused      uint64 // forwarded transactions that are pending, delivered or out of bounds here
+	Refused      uint64 // forwarded transactions that are pending, delivered, out of bounds or no votes here
 	ShareFull    uint64 // forwarded transactions beyond ForwardedBytesMax
 	Forwarded    uint64 // transactions sent to the leader of their bucket
 	Reforwarded  uint64 // of these, again
@@ -239,7 +246,7 @@ func (m *Mempool) admit(tx types.Tx) error {
 		return ErrTooLarge
 	}
 	window := m.clients[tx.Client]
-	if window == nil && len(m.clients) >= m.cfg.ClientsMax {
+	if window == nil && tx.Client != types.ConfigClient && m.ordinaryClients() >= m.cfg.ClientsMax {
 		return ErrTooManyClients
 	}
 	if window == nil {
@@ -258,8 +265,26 @@ func (m *Mempool) admit(tx types.Tx) error {
 	if e == nil && m.pendingBytes+types.EncodedTxBytes(tx) > m.cfg.PendingBytesMax {
 		return ErrFull
 	}
+	if !m.valid(tx) {
+		return ErrInvalid
+	}
 	m.clients[tx.Client] = window
 	return nil
+}
+
+// ordinaryClients is how many clients beside types.ConfigClient are known.
+func (m *Mempool) ordinaryClients() int {
+	if m.clients[types.ConfigClient] != nil {
+		return len(m.clients) - 1
+	}
+	return len(m.clients)
+}
+
+// valid tells whether a transaction is what its client may send. Only that of
+// types.ConfigClient, which anybody may name, is restricted.
+func (m *Mempool) valid(tx types.Tx) bool {
+	return tx.Client != types.ConfigClient ||
+		m.cfg.CheckVote != nil && m.cfg.CheckVote(tx.Payload, m.schedule.Last().Members.Slots()) == nil
 }
 
 func (m *Mempool) onProgress(p types.Progress, out *mir.Out) {

@@ -21,6 +21,7 @@ const (
 	TooManyClients             // No room for another client.
 	Refused                    // The mempool gave another reason.
 	Stopping                   // The replica is about to stop: ask another one.
+	Invalid                    // A transaction of types.ConfigClient that is no vote of a replica.
 
 	codes
 )
@@ -34,7 +35,7 @@ var (
 )
 
 var names = [codes]string{
-	"accepted", "delivered", "forgotten", "window-full", "full", "too-large", "too-many-clients", "refused", "stopping",
+	"accepted", "delivered", "forgotten", "window-full", "full", "too-large", "too-many-clients", "refused", "stopping", "invalid",
 }
 
 func (c Code) String() string {
@@ -63,6 +64,7 @@ var refusals = []struct {
 	{Full, mempool.ErrFull},
 	{TooLarge, mempool.ErrTooLarge},
 	{TooManyClients, mempool.ErrTooManyClients},
+	{Invalid, mempool.ErrInvalid},
 	{Stopping, ErrStopping},
 	{Refused, ErrRefused},
 }

@@ -80,7 +80,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 
 func TestEveryRefusalOfTheMempoolHasACodeOfItsOwn(t *testing.T) {
 	seen := map[Code]bool{}
-	for _, err := range []error{mempool.ErrDelivered, mempool.ErrWindowFull, mempool.ErrFull, mempool.ErrTooLarge, mempool.ErrTooManyClients} {
+	for _, err := range []error{mempool.ErrDelivered, mempool.ErrWindowFull, mempool.ErrFull, mempool.ErrTooLarge, mempool.ErrTooManyClients, mempool.ErrInvalid} {
 		c := CodeOf(fmt.Errorf("wrapped: %w", err))
 		if seen[c] || !errors.Is(c.Err(), err) {
 			t.Errorf("%v has code %v, which stands for %v", err, c, c.Err())
