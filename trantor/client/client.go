@@ -6,7 +6,9 @@
 // weight more than f give the same position and the same result, of which one at
 // least is correct. Where that takes longer than RetryAfter, or a replica
 // refuses, the transaction goes to others too: replicas deliver it once however
-// often they get it.
+// often they get it. A replica that let a transaction wait for so long gets no new
+// ones before it has told of a delivery again: it may be behind after a restart, or
+// faulty, and one of n costs no more than one RetryAfter.
 //
 // The package's one opinion is that a client need not trust any single replica,
 // and that doing without (Options.TrustOne) is asked for by name. It does not
@@ -246,24 +248,27 @@ func (c *Client) begin(tx types.Tx, done func(Result, error)) error {
 	r := &request{tx: tx, done: done, asks: make([]ask, len(c.links)), retryAt: time.Now().Add(c.opts.RetryAfter)}
 	r.place = c.order.PushBack(r)
 	c.pending[tx.TxID] = r
+	if own := c.links[c.first(r)]; own.slow {
+		own.enqueue(r) // It is slow no more when it tells of the delivery.
+	}
 	c.ask(r)
 	return nil
 }
 
 // ask makes sure that what replicas may yet say can be enough, and that one of
-// them was given the transaction: first the client's own, then the next ones. All
-// transactions of one client go to the same replica while it is connected and
-// takes them, which keeps their order.
+// them was given the transaction: first the client's own, then the next ones, and
+// slow ones last. All transactions of one client go to the same replica while it is
+// connected and takes them, which keeps their order.
 func (c *Client) ask(r *request) {
 	weight, submitted := c.hope(r)
-	first := int(uint64(r.tx.Client) % uint64(len(c.links)))
-	for i := range c.links {
+	first := c.first(r)
+	for i := range 2 * len(c.links) {
 		if submitted && c.enough(weight) {
 			return
 		}
 		l := c.links[(first+i)%len(c.links)]
 		a := &r.asks[l.index]
-		if !l.connected || a.asked && (a.told || submitted) {
+		if inTurn := l.slow == (i >= len(c.links)); !inTurn || !l.connected || a.asked && (a.told || submitted) {
 			continue
 		}
 		if !a.asked {
@@ -275,10 +280,13 @@ func (c *Client) ask(r *request) {
 	}
 }
 
+// first is the replica, by link, that a client's transactions go to.
+func (c *Client) first(r *request) int { return int(uint64(r.tx.Client) % uint64(len(c.links))) }
+
 // hope is the weight of the replicas that may yet give one answer: those that gave
 // the one with the most weight so far, and those that are connected, were asked and
-// have not told. It also reports whether one was given the transaction and has not
-// refused it.
+// have not told, without slow ones. It also reports whether one was given the
+// transaction and has not refused it.
 func (c *Client) hope(r *request) (weight uint64, submitted bool) {
 	best := uint64(0)
 	for i, l := range c.links {
@@ -286,7 +294,7 @@ func (c *Client) hope(r *request) (weight uint64, submitted bool) {
 		if a.delivered() {
 			agree, _ := c.agreement(r, a.answer)
 			best = max(best, agree)
-		} else if a.asked && !a.told && l.connected {
+		} else if a.asked && !a.told && l.connected && !l.slow {
 			weight += l.member.Weight
 		}
 		submitted = submitted || a.submitted && !a.refused() && l.connected
@@ -344,7 +352,8 @@ func (c *Client) retry(now time.Time) {
 		c.stats.Retries++
 		r.retryAt = now.Add(c.opts.RetryAfter << min(r.retries, retryDoublingsMax))
 		r.retries++
-		for _, l := range c.links {
+		for i, l := range c.links {
+			l.slow = l.slow || r.asks[i].submitted && !r.asks[i].told
 			c.submitTo(l, r)
 		}
 	}

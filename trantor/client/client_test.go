@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -271,6 +272,44 @@ func TestASilentReplicaIsGoneAround(t *testing.T) {
 	}
 	if c.Stats().Retries == 0 {
 		t.Error("nothing was tried again")
+	}
+}
+
+// TestASlowReplicaGetsNothingNewUntilItTellsOfADelivery: one that is behind after
+// a restart takes transactions and delivers nothing for a while.
+func TestASlowReplicaGetsNothingNewUntilItTellsOfADelivery(t *testing.T) {
+	var awake atomic.Bool
+	sleepy := func(f *fake, id types.TxID, payload []byte, submission bool) []wire.Answer {
+		if !awake.Load() {
+			return nil
+		}
+		return honest(f, id, payload, submission)
+	}
+	c, fakes, ctx := dial(t, client.Options{RetryAfter: 500 * time.Millisecond}, sleepy, honest, honest, honest)
+	no := uint64(0)
+	// next submits a transaction that no machine was too slow for, and reports
+	// whether replica 0 was given it.
+	next := func() bool {
+		for ; ; no++ {
+			before := c.Stats().Retries
+			if r, err := c.Submit(ctx, tx(0, no)); err != nil || string(r.Data) != "right" {
+				t.Fatalf("result %+v (%v)", r, err)
+			}
+			if c.Stats().Retries == before {
+				break
+			}
+		}
+		submitted, _ := fakes[0].counts(tx(0, no).TxID)
+		no++
+		return submitted > 0
+	}
+	if next() {
+		t.Error("a slow replica is given a new transaction")
+	}
+	for awake.Store(true); !next(); {
+		if ctx.Err() != nil {
+			t.Fatal("a replica that is slow no more is given nothing")
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ type link struct {
 
 	// The client's lock guards these.
 	connected bool
+	slow      bool // It let a transaction wait for RetryAfter, and has told of no delivery since.
 	queue     []*request
 }
 

@@ -50,7 +50,7 @@ func (c *Client) onAnswer(l *link, answer wire.Answer) func() {
 	a.told, a.answer = true, answer
 	finish := c.onRefused
 	if answer.Code == wire.Delivered {
-		finish = c.onDelivered
+		finish, l.slow = c.onDelivered, false
 	}
 	done := finish(r, answer)
 	if done == nil {
