@@ -118,7 +118,7 @@ func openFiles(u *url.URL) (Store, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, u, err)
 	}
 	store := newObjects(u, b, "")
-	store.lock = func() (func(), error) { return lockFolder(dir) }
+	store.lock = func() (func(), error) { return lockFolder(dir, false) }
 	return store, nil
 }
 

@@ -57,7 +57,16 @@ func (f *folder) list(dir string) ([]string, error) {
 	return names, nil
 }
 
+// Load waits for a recorder, or files of two records would be read together. A
+// folder that cannot be locked has no recorder either.
 func (f *folder) Load(_ context.Context, suite, class string) (*Baseline, error) {
+	if unlock, err := lockFolder(f.root, true); err == nil {
+		defer unlock()
+	}
+	return f.read(suite, class)
+}
+
+func (f *folder) read(suite, class string) (*Baseline, error) {
 	if err := checkPlace(suite, class); err != nil {
 		return nil, err
 	}
@@ -131,16 +140,16 @@ func limitOf(name string) int64 {
 // update writes the new folder beside the old one and exchanges them in one
 // step, so that a reader finds the one or the other. Another update of the same
 // root waits.
-func (f *folder) update(ctx context.Context, suite, class string, next func(*Baseline) (map[string][]byte, error)) error {
+func (f *folder) update(_ context.Context, suite, class string, next func(*Baseline) (map[string][]byte, error)) error {
 	if err := os.MkdirAll(f.root, 0o755); err != nil {
 		return err
 	}
-	unlock, err := lockFolder(f.root)
+	unlock, err := lockFolder(f.root, false)
 	if err != nil {
 		return fmt.Errorf("waiting for other recorders: %w", err)
 	}
 	defer unlock()
-	old, err := f.Load(ctx, suite, class)
+	old, err := f.read(suite, class)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

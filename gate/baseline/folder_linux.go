@@ -6,14 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFolder waits until no other process holds the folder. The kernel lets go
-// of it when its holder dies.
-func lockFolder(dir string) (unlock func(), err error) {
+// lockFolder waits until nobody holds the folder, or, where it is to be shared,
+// until nobody holds it alone. The kernel lets go of it when its holder dies.
+func lockFolder(dir string, shared bool) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+	how := unix.LOCK_EX
+	if shared {
+		how = unix.LOCK_SH
+	}
+	if err := unix.Flock(int(f.Fd()), how); err != nil {
 		f.Close()
 		return nil, err
 	}

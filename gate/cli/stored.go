@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/perfgate/perfgate/gate/baseline"
 	"github.com/perfgate/perfgate/gate/config"
@@ -55,7 +56,13 @@ func (r *run) readBaseline(ctx context.Context) error {
 	return nil
 }
 
+// baselineTimeout is what a run waits for its store: a part of the smoke
+// suite's three minutes that the measuring can do without.
+const baselineTimeout = 20 * time.Second
+
 func (r *run) findBaseline(ctx context.Context, place, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, baselineTimeout)
+	defer cancel()
 	store, err := baseline.Open(ctx, place, dir)
 	if err != nil {
 		return err
