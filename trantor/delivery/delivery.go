@@ -21,6 +21,10 @@
 // can use up ahead of others, by new votes or by repeating signed ones, but which
 // has no end: a vote that comes too late goes under a higher number.
 //
+// A client has its place among ClientsMax, for good, from its first transaction on
+// that is delivered or waits for its turn; package mempool says what follows from
+// that.
+//
 // It does not fetch and does not store batches (availability does), and it does
 // not decide when a checkpoint is stable.
 //
@@ -64,7 +68,7 @@ type Config struct {
 
 	ClientWindow int // as the mempool's WindowSize
 	BatchWindow  int // as availability's WindowSize
-	ClientsMax   int // as the mempool's ClientsMax
+	ClientsMax   int // clients, for good, from their first delivered transaction on
 
 	// ClientOrder delivers the transactions of each client strictly by number.
 	// Those that come too early wait, of all clients KeptBytesMax; beyond that
@@ -119,6 +123,7 @@ type Stats struct {
 	MalformedBatches uint64 // certified batches that do not decode
 	DuplicateTxs     uint64
 	OutOfWindowTxs   uint64
+	Clients          int    // that have a place among ClientsMax
 	StrangerTxs      uint64 // transactions of a client beyond ClientsMax
 	BadVotes         uint64 // transactions of types.ConfigClient that are no votes
 	KeptFullTxs      uint64 // transactions that came too early, beyond KeptBytesMax
@@ -201,7 +206,11 @@ func New(cfg Config) *Delivery {
 }
 
 // Stats is what happened so far.
-func (d *Delivery) Stats() Stats { return d.stats }
+func (d *Delivery) Stats() Stats {
+	s := d.stats
+	s.Clients = d.ordinaryClients()
+	return s
+}
 
 // Behind tells whether positions were missed because too many were waiting.
 // Only a later snapshot helps then.
@@ -447,7 +456,6 @@ func (d *Delivery) admit(tx types.Tx) *types.Window {
 			return nil
 		}
 		window = types.NewWindow(d.cfg.ClientWindow)
-		d.clients[id.Client] = window
 	}
 	switch {
 	case window.Has(no):
@@ -460,6 +468,7 @@ func (d *Delivery) admit(tx types.Tx) *types.Window {
 		d.stats.KeptFullTxs++
 		return nil
 	}
+	d.clients[id.Client] = window
 	return window
 }
 

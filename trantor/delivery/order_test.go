@@ -38,6 +38,19 @@ func TestWhatIsHeldBackIsBounded(t *testing.T) {
 	}
 }
 
+// Nor does it take a place among the clients.
+func TestAClientWithNothingDeliveredHasNoPlace(t *testing.T) {
+	cfg := ordered()
+	cfg.ClientsMax, cfg.KeptBytesMax = 1, keptBytesMin-1
+	h := newHarness(t, cfg)
+	a := batchOf(1, 1, 2, 0, 3, 0)
+	h.feed(h.slot(cert(0, 0, a)))
+	h.want("tx(2/0 at 0) progress(2/0|1/1,3/0) used(0/0 in 0)", arrive(a))
+	if s := h.d.Stats(); s.Clients != 1 || s.KeptFullTxs != 1 || s.StrangerTxs != 1 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
 func TestSnapshotHasWhatIsHeldBack(t *testing.T) {
 	old := newHarness(t, ordered())
 	a, b := batchOf(1, 1), batchOf(1, 0)

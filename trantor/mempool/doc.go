@@ -51,6 +51,21 @@
 // PendingBytesMax, 64 MiB by default, and about 150 bytes more for each. Of these
 // one peer's take ForwardedBytesMax at most: 64 MiB / (2 * 4) = 8 MiB among four
 // replicas, so that all peers together leave half of the room to the clients of
-// this one. Clients are bounded by ClientsMax, each a window of WindowSize bits; a
-// peer's transactions make no client known before they are delivered.
+// this one. Clients are bounded by ClientsMax, each a window of WindowSize bits.
+//
+// # Clients
+//
+// A client has a place among ClientsMax, at all replicas and for good, once a
+// transaction of it is delivered; delivery has the rule. Before that it has one
+// only here, while something that it submitted here is pending, so that nobody
+// waits for what delivery would drop; transactions that peers forward count
+// nothing. Clients beyond get ErrTooManyClients, and Stats counts places and
+// refusals.
+//
+// What this does not prevent: nobody proves who he is by a client ID. Whoever
+// invents ClientsMax of them, and has one transaction of each delivered, has taken
+// all places for good, and new clients are refused from then on; those who have a
+// place go on. It takes client signatures, or fees, to do better. Until then
+// whoever serves clients must bound how many IDs one of them uses, and a system
+// with many short-lived clients needs a higher ClientsMax.
 package mempool

@@ -43,7 +43,9 @@ type load struct {
 func (m *Mempool) add(e *entry) {
 	m.pending[e.tx.TxID] = e
 	m.pendingBytes += e.bytes
-	if !e.submitted {
+	if e.submitted {
+		m.meet(e.tx.Client)
+	} else {
 		m.peerBytes[e.from] += e.bytes
 	}
 }
@@ -57,7 +59,9 @@ func (m *Mempool) forget(id types.TxID) {
 	}
 	delete(m.pending, id)
 	m.pendingBytes -= e.bytes
-	if !e.submitted {
+	if e.submitted {
+		m.part(id.Client)
+	} else {
 		m.peerBytes[e.from] -= e.bytes
 	}
 	switch e.state {

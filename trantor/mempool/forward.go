@@ -141,15 +141,13 @@ func (m *Mempool) onReceived(r mir.Received, out *mir.Out) {
 	m.settle(out)
 }
 
-// admitForwarded is admit for what a peer forwarded. It registers no client.
+// admitForwarded is admit for what a peer forwarded. Its clients are no newcomers
+// here: a peer cannot keep this replica's own clients out by inventing some.
 func (m *Mempool) admitForwarded(from types.NodeID, tx types.Tx) bool {
-	window, no, bytes := m.clients[tx.Client], uint64(tx.No), types.EncodedTxBytes(tx)
-	inReach := no < uint64(m.cfg.WindowSize)
-	if window != nil {
-		inReach = !window.Has(no) && window.InReach(no)
-	}
+	bytes := types.EncodedTxBytes(tx)
+	used, inReach := m.place(tx.TxID)
 	switch {
-	case m.pending[tx.TxID] != nil || !inReach || len(tx.Payload) > m.cfg.PayloadBytesMax:
+	case m.pending[tx.TxID] != nil || used || !inReach || len(tx.Payload) > m.cfg.PayloadBytesMax:
 		m.stats.Refused++
 	case m.peerBytes[from]+bytes > m.cfg.ForwardedBytesMax || m.pendingBytes+bytes > m.cfg.PendingBytesMax:
 		m.stats.ShareFull++

@@ -61,7 +61,7 @@ type Config struct {
 	PendingBytesMax   int // encoded bytes of all transactions accepted and not yet passed by the log
 	ForwardedBytesMax int // of these, what one peer forwarded
 	WindowSize        int // numbers a client may be ahead of its lowest undelivered one
-	ClientsMax        int // clients ever heard of
+	ClientsMax        int // clients that anything is ever delivered of
 
 	// CheckVote says why a payload of types.ConfigClient is no vote of one of that
 	// many replicas. Nil refuses all.
@@ -114,13 +114,20 @@ type Stats struct {
 	Forwarded    uint64 // transactions sent to the leader of their bucket
 	Reforwarded  uint64 // of these, again
 	PutBack      uint64 // transactions of own batches that found no certificate
+	Strangers    uint64 // submitted transactions of clients beyond ClientsMax
+
+	Clients   int // that something is delivered of
+	Newcomers int // others that have something pending here
 }
 
 // Mempool is the module.
 type Mempool struct {
 	cfg     Config
-	clients map[types.ClientID]*types.Window // what is delivered, by client
-	pending map[types.TxID]*entry
+	clients map[types.ClientID]*types.Window // what is delivered, by client that something is delivered of
+	// newcomers are the other clients that have submitted something here which is
+	// pending, and how much. It never holds types.ConfigClient.
+	newcomers map[types.ClientID]int
+	pending   map[types.TxID]*entry
 
 	pendingBytes int   // Invariant: the sum of bytes over pending.
 	peerBytes    []int // Invariant: the part of it that a replica forwarded.
@@ -151,9 +158,10 @@ func New(cfg Config) *Mempool {
 		panic(err)
 	}
 	m := &Mempool{
-		cfg:     cfg,
-		clients: map[types.ClientID]*types.Window{},
-		pending: map[types.TxID]*entry{},
+		cfg:       cfg,
+		clients:   map[types.ClientID]*types.Window{},
+		newcomers: map[types.ClientID]int{},
+		pending:   map[types.TxID]*entry{},
 	}
 	genesis := make([]types.EpochConfig, cfg.ConfigDelay)
 	for i := range genesis {
@@ -180,7 +188,11 @@ func (m *Mempool) Recover(records []types.Record, from *types.Restored) error {
 func (m *Mempool) Misaddressed() uint64 { return m.stats.Misaddressed }
 
 // Stats may be read between events.
-func (m *Mempool) Stats() Stats { return m.stats }
+func (m *Mempool) Stats() Stats {
+	s := m.stats
+	s.Clients, s.Newcomers = m.ordinaryClients(), len(m.newcomers)
+	return s
+}
 
 // Apply implements mir.Module.
 func (m *Mempool) Apply(ev mir.Event, out *mir.Out) {
@@ -231,6 +243,7 @@ func (m *Mempool) onSubmit(tx types.Tx, out *mir.Out) {
 	if e := m.pending[tx.TxID]; e != nil { // A peer forwarded it before.
 		m.peerBytes[e.from] -= e.bytes
 		e.submitted = true
+		m.meet(tx.Client)
 		return
 	}
 	e := &entry{tx: tx, bytes: types.EncodedTxBytes(tx), submitted: true}
@@ -239,27 +252,24 @@ func (m *Mempool) onSubmit(tx types.Tx, out *mir.Out) {
 	m.settleAt(e, out)
 }
 
-// admit says why tx, which a client submitted, is refused, or registers its
-// client.
+// admit says why tx, which a client submitted, is refused.
 func (m *Mempool) admit(tx types.Tx) error {
 	if len(tx.Payload) > m.cfg.PayloadBytesMax {
 		return ErrTooLarge
 	}
-	window := m.clients[tx.Client]
-	if window == nil && tx.Client != types.ConfigClient && m.ordinaryClients() >= m.cfg.ClientsMax {
+	if m.strange(tx.Client) {
+		m.stats.Strangers++
 		return ErrTooManyClients
 	}
-	if window == nil {
-		window = types.NewWindow(m.cfg.WindowSize)
-	}
-	if window.Has(uint64(tx.No)) {
+	used, inReach := m.place(tx.TxID)
+	if used {
 		return ErrDelivered
 	}
 	e := m.pending[tx.TxID]
 	if e != nil && e.submitted {
 		return ErrDuplicate
 	}
-	if !window.InReach(uint64(tx.No)) {
+	if !inReach {
 		return ErrWindowFull
 	}
 	if e == nil && m.pendingBytes+types.EncodedTxBytes(tx) > m.cfg.PendingBytesMax {
@@ -268,16 +278,17 @@ func (m *Mempool) admit(tx types.Tx) error {
 	if !m.valid(tx) {
 		return ErrInvalid
 	}
-	m.clients[tx.Client] = window
 	return nil
 }
 
-// ordinaryClients is how many clients beside types.ConfigClient are known.
-func (m *Mempool) ordinaryClients() int {
-	if m.clients[types.ConfigClient] != nil {
-		return len(m.clients) - 1
+// place tells whether a number is delivered already, and whether it may be. The
+// window of a client that nothing is delivered of is empty.
+func (m *Mempool) place(id types.TxID) (used, inReach bool) {
+	window, no := m.clients[id.Client], uint64(id.No)
+	if window == nil {
+		return false, no < uint64(m.cfg.WindowSize)
 	}
-	return len(m.clients)
+	return window.Has(no), window.InReach(no)
 }
 
 // valid tells whether a transaction is what its client may send. Only that of
@@ -305,6 +316,7 @@ func (m *Mempool) client(id types.ClientID) *types.Window {
 	if window == nil {
 		window = types.NewWindow(m.cfg.WindowSize)
 		m.clients[id] = window
+		delete(m.newcomers, id)
 	}
 	return window
 }
@@ -320,6 +332,7 @@ func (m *Mempool) restore(from types.Restored) {
 			m.forget(id)
 		}
 	}
+	m.meetAgain()
 	if len(from.Configs) > 0 {
 		m.schedule = types.ScheduleOf(from.Configs)
 		m.grow(m.schedule.Last().Members.Slots())

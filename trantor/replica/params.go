@@ -25,7 +25,7 @@ type Params struct {
 	PayloadBytesMax int // bytes of one payload
 	PendingBytesMax int // accepted by one replica and not delivered
 	ClientWindow    int // numbers a client may be ahead of its lowest undelivered one
-	ClientsMax      int // clients ever heard of
+	ClientsMax      int // clients that anything is ever delivered of; they keep their places for good
 
 	// Buckets.
 	Buckets           int // of clients, shared out among the leaders of an epoch; 0 for none; all replicas have the same
