@@ -319,11 +319,11 @@ func TestNewViewHoldsEachProposalOnce(t *testing.T) {
 	g.propose(0, 0, value(1))
 	g.run()
 	g.expire(1, 2, 3, 4, 5, 6)
-	var led *NewView
 	for g.nodes[1].led == nil && len(g.inFlight) > 0 {
 		g.deliver(0)
 	}
-	if led = g.nodes[1].led; led == nil {
+	led := g.nodes[1].led
+	if led == nil {
 		t.Fatal("no new view")
 	}
 	prepared := 0
