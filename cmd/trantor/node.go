@@ -31,6 +31,7 @@ func untilSignal() (context.Context, context.CancelFunc) {
 func node(args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("node", "", stdout)
 	config := flags.String("config", "", "the replica's configuration `file` (required)")
+	newStore := flags.Bool("new-store", false, "make a store where the data directory has none: only for a replica that never ran")
 	if _, err := parse(flags, args, 0); err != nil {
 		return err
 	}
@@ -40,6 +41,11 @@ func node(args []string, stdout, stderr io.Writer) error {
 	cfg, err := server.Load(*config)
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
+	}
+	if *newStore {
+		if err := server.NewStore(cfg); err != nil {
+			return fmt.Errorf("node: %w", err)
+		}
 	}
 	ctx, stop := untilSignal()
 	defer stop()

@@ -13,7 +13,7 @@ import (
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
-// Join writes the key and the configuration file of a replica that is to join a
+// Join writes the key, the configuration file and the store of a replica that is to join a
 // system, below dir, and returns how others reach it. From is the configuration
 // file of any replica of the system: the new one has the same genesis and
 // settings. Addresses that listen leaves out get free ports of this machine. It
@@ -42,7 +42,7 @@ func Join(from, dir string, id types.NodeID, listen Listen) (Member, error) {
 		return Member{}, err
 	}
 	m := Member{Node: id, Weight: 1, Key: crypto.PublicKey(key), Replicas: listen.Replicas, Clients: listen.Clients}
-	return m, writeNew(path, text)
+	return m, writeConfig(path, text)
 }
 
 func (l *Listen) fill() error {

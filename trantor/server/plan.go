@@ -53,7 +53,8 @@ func ConfigPath(dir string, id types.NodeID) string {
 }
 
 // Init makes the keys of a system and writes, below dir, a folder for each
-// replica with its key and its configuration file, and MembersFile for clients.
+// replica with its key, its configuration file and its store, and MembersFile for
+// clients.
 // It overwrites nothing.
 func Init(dir string, plan Plan) error {
 	members, admins, err := plan.members()
@@ -81,11 +82,23 @@ func Init(dir string, plan Plan) error {
 		members[i].Key = crypto.PublicKey(key)
 	}
 	for i := range members {
-		if err := writeNew(ConfigPath(dir, types.NodeID(i)), plan.configText(members, admins[i], i)); err != nil {
+		if err := writeConfig(ConfigPath(dir, types.NodeID(i)), plan.configText(members, admins[i], i)); err != nil {
 			return err
 		}
 	}
 	return writeNew(filepath.Join(dir, MembersFile), plan.membersText(members))
+}
+
+// writeConfig writes the configuration file of a new replica, and makes its store.
+func writeConfig(path, text string) error {
+	if err := writeNew(path, text); err != nil {
+		return err
+	}
+	cfg, err := Load(path)
+	if err != nil {
+		return err
+	}
+	return NewStore(cfg)
 }
 
 func writeNew(path, text string) error {

@@ -2,13 +2,16 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 
 	"github.com/perfgate/perfgate/trantor/app"
 	"github.com/perfgate/perfgate/trantor/client"
 	"github.com/perfgate/perfgate/trantor/server"
+	"github.com/perfgate/perfgate/trantor/store"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
@@ -83,6 +86,32 @@ func TestAServerThatNeverRunsFreesEverything(t *testing.T) {
 		if err := srv.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestAStoreIsMadeOnceAndNeverByStarting(t *testing.T) {
+	s := prepare(t, server.Plan{Replicas: 1, Durable: true})
+	cfg, err := server.Load(server.ConfigPath(s.dir, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(cfg.Data); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.New(cfg, server.Options{}); !errors.Is(err, store.ErrAbsent) {
+		t.Errorf("starting without a store: %v", err)
+	}
+	for range 2 { // The second time there is one.
+		if err := server.NewStore(cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	srv, err := server.New(cfg, server.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -25,6 +25,8 @@ var (
 	// ErrForeign says that the directory belongs to another replica or system, or
 	// to something else.
 	ErrForeign = errors.New("not this replica's store")
+	// ErrAbsent says that the directory holds no store, where one must be.
+	ErrAbsent = errors.New("there is no store")
 	// ErrInUse says that another store has the directory open.
 	ErrInUse = errors.New("in use")
 )
@@ -41,6 +43,11 @@ const (
 type Options struct {
 	Dir      string // Made if it does not exist.
 	Identity Identity
+
+	// Existing refuses a directory that holds no store (ErrAbsent), and makes
+	// nothing: where a disk is not mounted, a new store would have forgotten every
+	// vote.
+	Existing bool
 
 	// NoSync leaves out every fsync of a group: what was written is lost when the
 	// process ends without Close, and a crash of the machine may leave a store
@@ -86,8 +93,8 @@ type Store struct {
 }
 
 // Open opens a directory, or makes it, and reads everything in it. Its errors
-// name the directory, and wrap ErrCorrupt, ErrForeign or ErrInUse where that is
-// what is wrong.
+// name the directory, and wrap ErrCorrupt, ErrForeign, ErrAbsent or ErrInUse where
+// that is what is wrong.
 func Open(opts Options) (*Store, error) {
 	if err := opts.Identity.validate(); err != nil {
 		return nil, fmt.Errorf("opening store %s: %w", opts.Dir, err)
@@ -107,6 +114,11 @@ func Open(opts Options) (*Store, error) {
 }
 
 func (s *Store) open() error {
+	if s.opts.Existing {
+		if _, found, err := readIdentity(s.fs, s.opts.Dir); err == nil && !found {
+			return ErrAbsent
+		}
+	}
 	if err := makeDir(s.fs, s.opts.Dir); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,27 @@ func TestRecordsAreWhatTheGroupsLeft(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAStoreThatMustExistIsNotMade(t *testing.T) {
+	dir := t.TempDir()
+	for _, at := range []string{dir, dir + "/absent"} {
+		if _, err := Open(Options{Dir: at, Identity: owner, Existing: true}); !errors.Is(err, ErrAbsent) || !strings.Contains(err.Error(), at) {
+			t.Errorf("%s: error %v, want ErrAbsent", at, err)
+		}
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) > 0 {
+		t.Errorf("made %v (%v)", names, err)
+	}
+	for _, existing := range []bool{false, true} {
+		s, err := Open(Options{Dir: dir, Identity: owner, Existing: existing})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
