@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/perfgate/perfgate/trantor/crypto"
@@ -11,26 +12,62 @@ import (
 // voteRetry is how long the replicas' operators wait before they ask again.
 const voteRetry = 500 * time.Millisecond
 
-// vote has a replica vote for the i-th change and, when that is answered, for
-// those after it: votes of one voter that overtake each other are stale. Replicas
-// that are no members vote in vain.
+// vote has a replica vote for the i-th change and, when that counts, for those
+// after it: votes of one voter that overtake each other are stale. One that does
+// not count, because its voter is no member yet, a change before it is not made, or
+// too many are on their way, is cast again, for as long as the change is not made.
 func (w *world) vote(id types.NodeID, i int) {
 	if i == len(w.scenario.Changes) {
 		return
 	}
-	n, change := w.scenario.N(), w.scenario.Changes[i]
-	own := crypto.NewSimulated(w.scenario.Seed, id, n)
-	r := delivery.SignReconfig(own, types.Reconfig{Voter: id, No: uint64(i) + 1, Change: change.Member})
+	w.sim.At(w.scenario.Changes[i].At, func() { w.cast(id, i) })
+}
+
+// cast submits a vote with the next numbers of its voter and of their client, once
+// the voter is a member: the vote of a stranger may be refused for ever, and its
+// number would be missing before those of all others.
+func (w *world) cast(id types.NodeID, i int) {
+	if !w.isMember(id) {
+		if !w.changed() {
+			w.sim.At(w.sim.Now()+voteRetry, func() { w.cast(id, i) })
+		}
+		return
+	}
+	own := crypto.NewSimulated(w.scenario.Seed, id, w.scenario.N())
+	r := delivery.SignReconfig(own, types.Reconfig{Voter: id, No: uint64(w.votes) + 1, Change: w.scenario.Changes[i].Member})
 	sub := Submission{
 		Nodes: []types.NodeID{id}, RetryEvery: voteRetry,
-		Tx: types.Tx{
-			TxID:    types.TxID{Client: types.ConfigClient, No: types.TxNo(i*n + int(id))},
-			Payload: r.Encode(),
-		},
+		Tx: types.Tx{TxID: types.TxID{Client: types.ConfigClient, No: w.votes}, Payload: r.Encode()},
 	}
-	w.sim.At(change.At, func() {
-		w.clients.submit(sub, func([]byte) { w.vote(id, i+1) })
+	w.votes++
+	w.clients.submit(sub, func(result []byte) {
+		got, err := types.DecodeReconfigResult(result)
+		if err != nil {
+			w.fault = fmt.Errorf("the result of a vote: %w", err)
+			return
+		}
+		again := got.Status == types.ReconfigStranger || got.Status == types.ReconfigTooMany ||
+			got.Status == types.ReconfigInvalid // The ID before it is not there yet.
+		if again && !w.changed() {
+			w.sim.At(w.sim.Now()+voteRetry, func() { w.cast(id, i) })
+			return
+		}
+		w.vote(id, i+1)
 	})
+}
+
+// isMember tells whether a replica is a member in the epoch of some live one.
+func (w *world) isMember(id types.NodeID) bool {
+	for _, live := range w.checker.ground.live {
+		members, known := w.checker.ground.members[w.hosts[live].replica.Stats().Epoch]
+		if !known {
+			members = w.members
+		}
+		if members.Has(id) {
+			return true
+		}
+	}
+	return false
 }
 
 // The pump is a client that keeps epochs going: changes take effect some epochs

@@ -40,6 +40,7 @@ type world struct {
 	hosts    []*host
 	villains []*villain
 	clients  *clients
+	votes    types.TxNo           // cast so far
 	watch    func(sim.Step) error // Looks at every step. It is observe, or in place of it.
 	fault    error                // Why the run cannot go on, if the experiment itself says so.
 }
