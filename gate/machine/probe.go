@@ -48,10 +48,9 @@ func Probe(ctx context.Context, duration time.Duration) ([]Noise, error) {
 	return out, nil
 }
 
-var sink uint64
-
-// spin is the work: arithmetic in registers.
-func spin(loops int) time.Duration {
+// spin is the work: arithmetic in registers. Its result goes to whoever would
+// otherwise let the compiler leave it out.
+func spin(loops int) (time.Duration, uint64) {
 	begin := time.Now()
 	x := uint64(begin.UnixNano()) | 1
 	for range loops {
@@ -59,16 +58,17 @@ func spin(loops int) time.Duration {
 		x ^= x >> 7
 		x ^= x << 17
 	}
-	sink += x
-	return time.Since(begin)
+	return time.Since(begin), x
 }
 
 func calibrateLoops() int {
 	const trial = 200_000
-	best := spin(trial)
+	best, x := spin(trial)
 	for range 20 {
-		best = min(best, spin(trial))
+		took, y := spin(trial)
+		best, x = min(best, took), x^y
 	}
+	runtime.KeepAlive(x)
 	return max(1, int(float64(trial)*float64(probeSlice)/float64(best)))
 }
 
@@ -77,7 +77,10 @@ func probeCore(ctx context.Context, duration time.Duration, loops int) Noise {
 	defer runtime.UnlockOSThread()
 	var n Noise
 	for end := time.Now().Add(duration); time.Now().Before(end) && ctx.Err() == nil; {
-		a, b := spin(loops).Seconds(), spin(loops).Seconds()
+		first, x := spin(loops)
+		second, y := spin(loops)
+		runtime.KeepAlive(x ^ y)
+		a, b := first.Seconds(), second.Seconds()
 		n.Logs = append(n.Logs, math.Log(a), math.Log(b))
 		if rand.IntN(2) == 1 {
 			a, b = b, a

@@ -45,7 +45,6 @@ type epoch struct {
 	deposed bool // This replica's own instance ignores proposals.
 	asked   bool // FINISH-EPOCH was sent.
 	handed  int  // How many times certificates were handed to a leader.
-	policy  []byte
 }
 
 type slot struct {
