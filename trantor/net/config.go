@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"time"
 
 	"github.com/perfgate/perfgate/mir"
@@ -157,19 +158,22 @@ func (c Config) check() error {
 	case b.ResumeBytes < 0 || b.PauseBytes < b.ResumeBytes || b.MaxBytes <= b.PauseBytes:
 		return fmt.Errorf("outbox bounds %+v: want 0 <= resume <= pause < max", b)
 	}
-	return c.Limits.check()
+	return c.Limits.Validate()
 }
 
-func (l Limits) check() error {
-	if min(l.MessageBytesMax, l.MessagesPerSecond, l.BytesPerSecond, l.UndeliveredMessages, l.UndeliveredBytes,
-		l.BadFramesMax, l.HandshakesMax) < 1 {
-		return fmt.Errorf("limits %+v: want all positive", l)
+// Validate reports the first limit that cannot work, by its field's name.
+func (l Limits) Validate() error {
+	all := reflect.ValueOf(l)
+	for i := range all.NumField() {
+		if f := all.Field(i); f.Int() <= 0 {
+			return fmt.Errorf("%s is %v, want more than 0", all.Type().Field(i).Name, f.Interface())
+		}
 	}
-	if min(l.PenaltyMin, l.HoldMax, l.ConnectTimeout, l.BackoffMin, l.KeepaliveAfter, l.KeepaliveTimeout) <= 0 {
-		return fmt.Errorf("limits %+v: want all positive", l)
-	}
-	if l.PenaltyMax < l.PenaltyMin || l.BackoffMax < l.BackoffMin {
-		return fmt.Errorf("limits %+v: want no maximum below its minimum", l)
+	switch {
+	case l.PenaltyMax < l.PenaltyMin:
+		return fmt.Errorf("PenaltyMax is %v, less than PenaltyMin, %v", l.PenaltyMax, l.PenaltyMin)
+	case l.BackoffMax < l.BackoffMin:
+		return fmt.Errorf("BackoffMax is %v, less than BackoffMin, %v", l.BackoffMax, l.BackoffMin)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (s *Server) openAdmin() error {
 	if err != nil {
 		return fmt.Errorf("listening for the administrator: %w", err)
 	}
-	a := &admin{server: s, listener: newListener(l, connectionsOfAdmins), statuses: make(chan struct{}, statusesMax)}
+	a := &admin{server: s, listener: newListener(l, connectionsOfAdmins, connectionsOfAdmins), statuses: make(chan struct{}, statusesMax)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)

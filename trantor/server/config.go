@@ -7,9 +7,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"github.com/perfgate/perfgate/trantor/app"
+	trantornet "github.com/perfgate/perfgate/trantor/net"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -35,6 +37,7 @@ type Config struct {
 	Application string // A key of Applications.
 	Params      replica.Params
 	Limits      Limits
+	Net         trantornet.Limits // Of what one peer, or a stranger at the replicas' address, can do.
 	// Pprof serves profiles at the administrator's address.
 	Pprof bool
 	// Trace is a file that gets a recording of what the node applies (trantor
@@ -60,7 +63,8 @@ type Member struct {
 
 // Limits bound what clients can make a replica hold.
 type Limits struct {
-	Clients       int // Streams of clients.
+	Clients       int // Streams of clients, and their connections.
+	FromOneHost   int // Of the connections.
 	InFlight      int // Transactions of one stream without an answer.
 	RequestBytes  int // One request.
 	AnswerBytes   int // Answers that one client has not read.
@@ -70,19 +74,28 @@ type Limits struct {
 	Drain time.Duration
 }
 
-// DefaultLimits suit a replica with some gigabytes of memory: the worst that
-// clients can do is 256 streams of one request of 8 MiB and 16 MiB of unread
-// answers each, 6 GiB, beside what the mempool holds (Params.PendingBytesMax).
+// DefaultLimits suit a replica with a few gigabytes of memory: the worst that
+// clients can do is 128 streams of one request of 8 MiB and 4 MiB of unread
+// answers each, 1.5 GiB, beside what the mempool holds (Params.PendingBytesMax).
+// One host has a quarter of the connections, so that it takes four to shut others
+// out.
 func DefaultLimits() Limits {
 	return Limits{
-		Clients: 256, InFlight: 4096, RequestBytes: 8<<20 + 1, AnswerBytes: 16 << 20,
+		Clients: 128, FromOneHost: 32, InFlight: 4096, RequestBytes: 8<<20 + 1, AnswerBytes: 4 << 20,
 		RecentResults: 1 << 16, RecentBytes: 64 << 20, Drain: 5 * time.Second,
 	}
 }
 
 func (l Limits) check() error {
-	if min(l.Clients, l.InFlight, l.RequestBytes, l.AnswerBytes, l.RecentResults, l.RecentBytes) < 1 || l.Drain < 0 {
-		return fmt.Errorf("limits %+v: want all at least 1, and no drain below 0", l)
+	all := reflect.ValueOf(l)
+	for i := range all.NumField() {
+		name, least := keyOf(all.Type().Field(i).Name), int64(1)
+		if name == "drain" {
+			least = 0
+		}
+		if f := all.Field(i); f.Int() < least {
+			return wrong("limits."+name, fmt.Errorf("%v, want %d or more", f.Interface(), least))
+		}
 	}
 	return nil
 }
@@ -120,48 +133,69 @@ func Load(path string) (Config, error) {
 	return cfg, nil
 }
 
+// settingError is a setting that cannot work.
+type settingError struct {
+	path string // Its keys, with dots between them.
+	err  error
+}
+
+func (e *settingError) Error() string { return e.path + ": " + e.err.Error() }
+func (e *settingError) Unwrap() error { return e.err }
+
+func wrong(path string, err error) error { return &settingError{path, err} }
+
 // Check reports the first setting that cannot work.
 func (c Config) Check() error {
 	switch {
 	case len(c.System) == 0 || len(c.System) > 128:
-		return fmt.Errorf("system has %d bytes, want 1 to 128", len(c.System))
+		return wrong("system", fmt.Errorf("%d bytes, want 1 to 128", len(c.System)))
 	case c.KeyFile == "":
-		return errors.New("key names no file")
+		return wrong("key", errors.New("it names no file"))
 	case c.Listen.Replicas == "":
-		return errors.New("listen.replicas is missing")
+		return wrong("listen.replicas", errors.New("it is missing"))
 	case Applications[c.Application] == nil:
-		return fmt.Errorf("application %q: want kv or chain", c.Application)
+		return wrong("application", fmt.Errorf("%q: want kv or chain", c.Application))
 	}
-	for _, addr := range []string{c.Listen.Replicas, c.Listen.Clients, c.Listen.Admin} {
-		if err := checkAddr(addr); addr != "" && err != nil {
-			return fmt.Errorf("listen: %w", err)
+	for _, l := range [...]struct{ path, addr string }{
+		{"listen.replicas", c.Listen.Replicas}, {"listen.clients", c.Listen.Clients}, {"listen.admin", c.Listen.Admin},
+	} {
+		if err := checkAddr(l.addr); l.addr != "" && err != nil {
+			return wrong(l.path, err)
 		}
 	}
 	if err := c.checkMembers(); err != nil {
-		return err
+		return wrong("members", err)
+	}
+	membership, err := c.Genesis().Quorums()
+	if err != nil {
+		return wrong("members", err)
+	}
+	if err := c.Params.Validate(membership); err != nil {
+		return wrong("params", err)
+	}
+	if err := c.Net.Validate(); err != nil {
+		return wrong("net", err)
 	}
 	return c.Limits.check()
 }
 
+// checkMembers: those of genesis are numbered from 0.
 func (c Config) checkMembers() error {
 	if len(c.Members) > types.MaxReplicas {
-		return fmt.Errorf("members: %d of them, limit %d", len(c.Members), types.MaxReplicas)
+		return fmt.Errorf("%d of them, limit %d", len(c.Members), types.MaxReplicas)
 	}
 	for i, m := range c.Members {
 		switch {
 		case m.Node != types.NodeID(i):
-			return fmt.Errorf("members: number %d is replica %d; want them in order, from 0", i+1, m.Node)
+			return fmt.Errorf("number %d is replica %d; want them in order, from 0", i+1, m.Node)
 		case m.Weight == 0:
-			return fmt.Errorf("members: replica %d has weight 0", i)
+			return fmt.Errorf("replica %d has weight 0", i)
 		case len(m.Key) != ed25519.PublicKeySize:
-			return fmt.Errorf("members: replica %d has no key", i)
+			return fmt.Errorf("replica %d has no key", i)
 		}
 		if err := checkAddr(m.Replicas); err != nil {
-			return fmt.Errorf("members: replica %d: replicas: %w", i, err)
+			return fmt.Errorf("replica %d: replicas: %w", i, err)
 		}
-	}
-	if _, err := c.Genesis().Quorums(); err != nil {
-		return fmt.Errorf("members: %w", err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	trantornet "github.com/perfgate/perfgate/trantor/net"
 	"github.com/perfgate/perfgate/trantor/replica"
 )
 
@@ -25,7 +26,7 @@ func TestWhatIsNotWrittenHasADefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	if cfg.Application != "kv" || cfg.Listen.Admin != "127.0.0.1:0" || cfg.Listen.Clients != "" || cfg.Pprof ||
-		cfg.Limits != DefaultLimits() || !reflect.DeepEqual(cfg.Params, replica.DefaultParams(1)) {
+		cfg.Limits != DefaultLimits() || cfg.Net != trantornet.DefaultLimits() || !reflect.DeepEqual(cfg.Params, replica.DefaultParams(1)) {
 		t.Errorf("got %+v", cfg)
 	}
 }
@@ -34,6 +35,7 @@ func TestWhatIsNotWrittenHasADefault(t *testing.T) {
 func TestEverySettingCanBeWritten(t *testing.T) {
 	for section, sample := range map[string]reflect.Value{
 		"params": reflect.ValueOf(replica.DefaultParams(1)), "limits": reflect.ValueOf(DefaultLimits()),
+		"net": reflect.ValueOf(trantornet.DefaultLimits()),
 	} {
 		for i := range sample.NumField() {
 			field := sample.Type().Field(i)
@@ -50,8 +52,11 @@ func TestEverySettingCanBeWritten(t *testing.T) {
 				continue
 			}
 			got := reflect.ValueOf(cfg.Params)
-			if section == "limits" {
+			switch section {
+			case "limits":
 				got = reflect.ValueOf(cfg.Limits)
+			case "net":
+				got = reflect.ValueOf(cfg.Net)
 			}
 			if text := fmt.Sprint(got.Field(i).Interface()); text != value {
 				t.Errorf("%s.%s is %s, want %s", section, keyOf(field.Name), text, value)
@@ -71,11 +76,15 @@ func TestMistakesAreNamedWithTheirLine(t *testing.T) {
 		"f:8: limits.clients: \"99999999999999999999\" is no whole number in range": minimal + "limits: {clients: 99999999999999999999}\n",
 		"f:7: members[0].key: public key \"x\"":                                     strings.Replace(minimal, "ed25519:"+strings.Repeat("0", 64), "x", 1),
 		"f:7: members[0].weight: \"-1\" is no whole number":                         strings.Replace(minimal, "weight: 1", "weight: -1", 1),
-		"f:1: members: replica 0 has weight 0":                                      strings.Replace(minimal, "weight: 1", "weight: 0", 1),
-		"f:1: members: number 1 is replica 3":                                       strings.Replace(minimal, "{node: 0", "{node: 3", 1),
-		"f:1: listen: \"nowhere\" is no host:port":                                  strings.Replace(minimal, "{replicas: \"127.0.0.1:1\"}\n", "{replicas: nowhere}\n", 1),
-		"f:1: application \"bank\": want kv or chain":                               minimal + "application: bank\n",
-		"f:1: key names no file":                                                    strings.Replace(minimal, "key: node.key", "key: ''", 1),
+		"f:6: members: replica 0 has weight 0":                                      strings.Replace(minimal, "weight: 1", "weight: 0", 1),
+		"f:6: members: number 1 is replica 3":                                       strings.Replace(minimal, "{node: 0", "{node: 3", 1),
+		"f:5: listen.replicas: \"nowhere\" is no host:port":                         strings.Replace(minimal, "{replicas: \"127.0.0.1:1\"}\n", "{replicas: nowhere}\n", 1),
+		"f:8: application: \"bank\": want kv or chain":                              minimal + "application: bank\n",
+		"f:4: key: it names no file":                                                strings.Replace(minimal, "key: node.key", "key: ''", 1),
+		"f:9: limits.in-flight: 0, want 1 or more":                                  minimal + "limits:\n  in-flight: 0\n",
+		"f:8: params: replica: ViewTimeout is 0s":                                   minimal + "params: {view-timeout: 0s}\n",
+		"f:8: net: HoldMax is 0s, want more than 0":                                 minimal + "net: {hold-max: 0s}\n",
+		"f:1: system: 0 bytes":                                                      strings.Replace(minimal, "system: shop\n", "", 1),
 		"f:8: a second document":                                                    minimal + "---\nversion: 1\n",
 		"f:8: system: want one value":                                               strings.Replace(minimal, "system: shop\n", "", 1) + "system:\n  - shop\n",
 	} {

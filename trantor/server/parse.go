@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/perfgate/perfgate/trantor/crypto"
+	trantornet "github.com/perfgate/perfgate/trantor/net"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -34,6 +35,7 @@ type file struct {
 	Application string
 	Params      replica.Params
 	Limits      Limits
+	Net         trantornet.Limits
 	Pprof       bool
 	Trace       string
 }
@@ -73,9 +75,33 @@ func Parse(name string, data []byte) (Config, error) {
 		return Config{}, err
 	}
 	if err := cfg.Check(); err != nil {
-		return Config{}, &FileError{File: name, Line: 1, Msg: err.Error()}
+		return Config{}, atLine(name, data, err)
 	}
 	return cfg, nil
+}
+
+// atLine says where in a file that was read the setting is that an error is about:
+// line 1 where it is not written.
+func atLine(name string, data []byte, err error) error {
+	wrong := &FileError{File: name, Line: 1, Msg: err.Error()}
+	var setting *settingError
+	doc, parseErr := parser{name: name}.document(data)
+	if !errors.As(err, &setting) || parseErr != nil {
+		return wrong
+	}
+	for key := range strings.SplitSeq(setting.path, ".") {
+		at := -1
+		for i := 0; i+1 < len(doc.Content); i += 2 {
+			if doc.Content[i].Value == key {
+				at = i
+			}
+		}
+		if at < 0 {
+			break
+		}
+		wrong.Line, doc = doc.Content[at].Line, doc.Content[at+1]
+	}
+	return wrong
 }
 
 // parse reads a file without checking its values.
@@ -85,7 +111,7 @@ func parse(name string, data []byte) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	f := file{Listen: Listen{Admin: "127.0.0.1:0"}, Application: "kv", Limits: DefaultLimits()}
+	f := file{Listen: Listen{Admin: "127.0.0.1:0"}, Application: "kv", Limits: DefaultLimits(), Net: trantornet.DefaultLimits()}
 	if err := p.decode(doc, reflect.ValueOf(&f).Elem(), ""); err != nil {
 		return Config{}, err
 	}
@@ -104,7 +130,7 @@ func parse(name string, data []byte) (Config, error) {
 func (f file) config() Config {
 	cfg := Config{
 		System: f.System, Node: types.NodeID(f.Node), KeyFile: f.Key, Data: f.Data, Listen: f.Listen,
-		Application: f.Application, Params: f.Params, Limits: f.Limits, Pprof: f.Pprof, Trace: f.Trace,
+		Application: f.Application, Params: f.Params, Limits: f.Limits, Net: f.Net, Pprof: f.Pprof, Trace: f.Trace,
 	}
 	for _, m := range f.Members {
 		cfg.Members = append(cfg.Members, Member{

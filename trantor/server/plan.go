@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -16,7 +17,10 @@ import (
 	"strconv"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/perfgate/perfgate/trantor/crypto"
+	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -82,11 +86,19 @@ func Init(dir string, plan Plan) error {
 		members[i].Key = crypto.PublicKey(key)
 	}
 	for i := range members {
-		if err := writeConfig(ConfigPath(dir, types.NodeID(i)), plan.configText(members, admins[i], i)); err != nil {
+		text, err := plan.configText(members, admins[i], i)
+		if err != nil {
+			return err
+		}
+		if err := writeConfig(ConfigPath(dir, types.NodeID(i)), text); err != nil {
 			return err
 		}
 	}
-	return writeNew(filepath.Join(dir, MembersFile), plan.membersText(members))
+	text, err := plan.membersText(members)
+	if err != nil {
+		return err
+	}
+	return writeNew(filepath.Join(dir, MembersFile), text)
 }
 
 // writeConfig writes the configuration file of a new replica, and makes its store.
@@ -122,6 +134,8 @@ func (p Plan) members() (members []Member, admins []string, err error) {
 		return nil, nil, fmt.Errorf("%d replicas, want 1 to %d", p.Replicas, types.MaxReplicas)
 	case p.Weights != nil && len(p.Weights) != p.Replicas:
 		return nil, nil, fmt.Errorf("%d weights for %d replicas", len(p.Weights), p.Replicas)
+	case slices.Contains(p.Weights, 0):
+		return nil, nil, fmt.Errorf("weights %v: want all 1 or more", p.Weights)
 	case len(hosts) != 1 && len(hosts) != p.Replicas:
 		return nil, nil, fmt.Errorf("%d hosts for %d replicas, want 1 or %d", len(hosts), p.Replicas, p.Replicas)
 	case p.BasePort == 0 && len(p.Hosts) > 0:
@@ -158,16 +172,26 @@ func (p Plan) checkParams() error {
 	for _, key := range slices.Sorted(maps.Keys(p.Params)) {
 		fmt.Fprintf(&text, "%s: %q\n", key, p.Params[key])
 	}
-	if text.Len() == 0 {
-		return nil
-	}
 	settings := replica.DefaultParams(p.Replicas)
 	parser := parser{name: "params"}
-	doc, err := parser.document([]byte(text.String()))
+	if text.Len() > 0 {
+		doc, err := parser.document([]byte(text.String()))
+		if err != nil {
+			return err
+		}
+		if err := parser.decode(doc, reflect.ValueOf(&settings).Elem(), "params"); err != nil {
+			return err
+		}
+	}
+	weights := p.Weights
+	if weights == nil {
+		weights = slices.Repeat([]uint64{1}, p.Replicas)
+	}
+	membership, err := quorum.New(weights)
 	if err != nil {
 		return err
 	}
-	return parser.decode(doc, reflect.ValueOf(&settings).Elem(), "params")
+	return settings.Validate(membership)
 }
 
 // ports are three for each replica.
@@ -219,42 +243,54 @@ func FreePorts(n int) (ports []int, err error) {
 	return ports, nil
 }
 
-func (p Plan) configText(members []Member, admin string, i int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Replica %d of the system %s. See docs/OPERATIONS.md.\n", i, p.System)
-	fmt.Fprintf(&b, "version: %d\nsystem: %s\nnode: %d\nkey: %s\n", Version, p.System, i, KeyFile)
-	if p.Durable {
-		fmt.Fprintf(&b, "data: %s\n", dataDir)
-	}
-	fmt.Fprintf(&b, "application: %s\n", p.Application)
-	fmt.Fprintf(&b, "listen:\n  replicas: %s\n  clients: %s\n  admin: %s\n", members[i].Replicas, members[i].Clients, admin)
-	if p.Pprof {
-		b.WriteString("pprof: true\n")
-	}
-	if len(p.Params) > 0 {
-		b.WriteString("params:\n")
-		for _, key := range slices.Sorted(maps.Keys(p.Params)) {
-			fmt.Fprintf(&b, "  %s: %s\n", key, p.Params[key])
-		}
-	}
-	writeMembers(&b, members)
-	return b.String()
+// planFile and its parts are how a configuration file is written; see file for how
+// it is read.
+type planFile struct {
+	Version     int               `yaml:"version"`
+	System      string            `yaml:"system"`
+	Node        *int              `yaml:"node,omitempty"`
+	Key         string            `yaml:"key,omitempty"`
+	Data        string            `yaml:"data,omitempty"`
+	Application string            `yaml:"application"`
+	Listen      *Listen           `yaml:"listen,omitempty"`
+	Pprof       bool              `yaml:"pprof,omitempty"`
+	Params      map[string]string `yaml:"params,omitempty"`
+	Members     []planMember      `yaml:"members"`
 }
 
-func (p Plan) membersText(members []Member) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# What clients of the system %s need to know.\n", p.System)
-	fmt.Fprintf(&b, "version: %d\nsystem: %s\napplication: %s\n", Version, p.System, p.Application)
-	writeMembers(&b, members)
-	return b.String()
+type planMember struct {
+	Node     types.NodeID `yaml:"node"`
+	Weight   uint64       `yaml:"weight"`
+	Key      string       `yaml:"key"`
+	Replicas string       `yaml:"replicas"`
+	Clients  string       `yaml:"clients"`
 }
 
-func writeMembers(b *strings.Builder, members []Member) {
-	b.WriteString("members:\n")
+func (p Plan) file(members []Member) planFile {
+	f := planFile{Version: Version, System: p.System, Application: p.Application}
 	for _, m := range members {
-		fmt.Fprintf(b, "  - {node: %d, weight: %d, key: %q, replicas: %q, clients: %q}\n",
-			m.Node, m.Weight, crypto.PublicKeyText(m.Key), m.Replicas, m.Clients)
+		f.Members = append(f.Members, planMember{m.Node, m.Weight, crypto.PublicKeyText(m.Key), m.Replicas, m.Clients})
 	}
+	return f
+}
+
+func (p Plan) configText(members []Member, admin string, i int) (string, error) {
+	f := p.file(members)
+	f.Node, f.Key, f.Pprof, f.Params = &i, KeyFile, p.Pprof, p.Params
+	f.Listen = &Listen{Replicas: members[i].Replicas, Clients: members[i].Clients, Admin: admin}
+	if p.Durable {
+		f.Data = dataDir
+	}
+	return f.text(fmt.Sprintf("# Replica %d of a system. See docs/OPERATIONS.md.\n", i))
+}
+
+func (p Plan) membersText(members []Member) (string, error) {
+	return p.file(members).text("# What clients of a system need to know. See docs/OPERATIONS.md.\n")
+}
+
+func (f planFile) text(title string) (string, error) {
+	text, err := yaml.Marshal(f)
+	return title + string(text), err
 }
 
 // Members is a MembersFile.
@@ -265,7 +301,9 @@ type Members struct {
 }
 
 // LoadMembers reads a MembersFile. Of a configuration file it takes what a
-// MembersFile has, so that clients can use either.
+// MembersFile has, so that clients can use either. Its members may be later ones
+// than those of genesis: those who left may be missing, or have the weight 0, and
+// are left out.
 func LoadMembers(path string) (Members, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -275,16 +313,31 @@ func LoadMembers(path string) (Members, error) {
 	if err != nil {
 		return Members{}, err
 	}
-	if err := cfg.checkMembers(); err != nil {
-		return Members{}, &FileError{File: path, Line: 1, Msg: err.Error()}
+	members := Members{System: cfg.System, Application: cfg.Application}
+	if members.Members, err = current(cfg.Members); err != nil {
+		return Members{}, atLine(path, data, wrong("members", err))
 	}
-	if len(cfg.Members) == 0 {
-		return Members{}, &FileError{File: path, Line: 1, Msg: "members: none"}
-	}
-	for _, m := range cfg.Members {
-		if err := checkAddr(m.Clients); err != nil {
-			return Members{}, &FileError{File: path, Line: 1, Msg: fmt.Sprintf("members: replica %d: clients: %v", m.Node, err)}
+	return members, nil
+}
+
+// current are the members that have votes.
+func current(all []Member) (members []Member, err error) {
+	for i, m := range all {
+		switch {
+		case i > 0 && m.Node <= all[i-1].Node:
+			return nil, fmt.Errorf("replica %d after replica %d; want them in order", m.Node, all[i-1].Node)
+		case m.Weight == 0:
+			continue
+		case len(m.Key) != ed25519.PublicKeySize:
+			return nil, fmt.Errorf("replica %d has no key", m.Node)
 		}
+		if err := checkAddr(m.Clients); err != nil {
+			return nil, fmt.Errorf("replica %d: clients: %w", m.Node, err)
+		}
+		members = append(members, m)
 	}
-	return Members{System: cfg.System, Application: cfg.Application, Members: cfg.Members}, nil
+	if len(members) == 0 {
+		return nil, errors.New("none")
+	}
+	return members, nil
 }

@@ -102,7 +102,7 @@ func (s *Server) openReplica() error {
 	ids := s.replica.IDs
 	s.transport, err = trantornet.New(trantornet.Config{
 		Node: s.cfg.Node, Self: ids.Net, SystemID: s.cfg.System, Key: key, Listen: s.cfg.Listen.Replicas,
-		Codec: replica.NewCodec(), Peers: s.cfg.Genesis().Members,
+		Codec: replica.NewCodec(), Peers: s.cfg.Genesis().Members, Limits: s.cfg.Net,
 	})
 	if err != nil {
 		return err
@@ -177,13 +177,14 @@ func (s *Server) openClients() error {
 	if err != nil {
 		return fmt.Errorf("listening for clients: %w", err)
 	}
-	s.clients = newListener(l, s.cfg.Limits.Clients)
+	s.clients = newListener(l, s.cfg.Limits.Clients, s.cfg.Limits.FromOneHost)
 	s.server = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(terms)),
 		grpc.ForceServerCodec(wire.Codec{}),
 		grpc.MaxRecvMsgSize(s.cfg.Limits.RequestBytes),
 		grpc.MaxConcurrentStreams(streamsOfOneConnection),
 		grpc.MaxHeaderListSize(8<<10),
+		grpc.WaitForHandlers(true), // Close frees what they use.
 		grpc.ConnectionTimeout(5*time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: time.Minute, Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second}),
@@ -192,8 +193,9 @@ func (s *Server) openClients() error {
 	return nil
 }
 
-// streamsOfOneConnection: a client needs one.
-const streamsOfOneConnection = 4
+// streamsOfOneConnection: a client needs one, and one more while the server has
+// not noticed the end of the one before.
+const streamsOfOneConnection = 2
 
 // Addrs may be called at any time.
 func (s *Server) Addrs() Addrs {
