@@ -28,6 +28,9 @@ type Config struct {
 	Transfer mir.ModuleID   // Gets types.HeldSnapshot.
 	Ordering mir.ModuleID   // Gets it too; 0 for none.
 	Stable   []mir.ModuleID // Get types.StableCheckpoint, in this order.
+	// Availability gets types.StableCheckpoint when its state is on disk here, so
+	// that it deletes nothing that a restart would need; 0 for none.
+	Availability mir.ModuleID
 
 	// EpochsAheadMax is for how many epochs above the last stable checkpoint
 	// votes are kept. It is at least as many as the log may run ahead.
@@ -81,10 +84,14 @@ type Checkpoint struct {
 	executed  types.Epoch // The epochs below were executed here, or restored.
 	own       []Vote      // This replica's votes for epochs from next on, ascending.
 	snapshots []*snapshot // Own, of epochs above held, ascending.
-	held      *held       // Nil before the first.
-	proofs    []*proof    // Of changes of the configuration, ascending.
-	restarted bool        // There were records of an earlier run.
-	member    bool        // This replica was a member of an epoch that is stable here, or next to be.
+	// passed are stable checkpoints above held, ascending, at most passedMax. A
+	// replica that executes more slowly than the others holds its state of one
+	// after the other, and not only of one that happens to be the latest.
+	passed    []types.StableCheckpoint
+	held      *held    // Nil before the first.
+	proofs    []*proof // Of changes of the configuration, ascending.
+	restarted bool     // There were records of an earlier run.
+	member    bool     // This replica was a member of an epoch that is stable here, or next to be.
 
 	// What peers did since the last tick; it bounds what they get.
 	ticking  bool
@@ -106,6 +113,9 @@ type vote struct {
 	digest types.Digest
 	sig    []byte
 }
+
+// passedMax is how many stable checkpoints are kept for a replica to catch up with.
+const passedMax = 32
 
 // snapshot is one that this replica made.
 type snapshot struct {
@@ -214,13 +224,18 @@ func (c *Checkpoint) onSnapshot(s types.Snapshot, out *mir.Out) {
 		panic(fmt.Sprintf("checkpoint: invariant broken: snapshot of epoch %d, those below %d came before", s.Epoch, c.executed))
 	}
 	c.executed = s.Epoch + 1
-	if s.Epoch+1 < c.next || c.held != nil && s.Epoch <= c.held.checkpoint.Epoch {
-		return // A later state is final already, so this one is of no use.
+	if c.held != nil && s.Epoch <= c.held.checkpoint.Epoch {
+		return // A later state is on disk already, so this one is of no use.
+	}
+	at := slices.IndexFunc(c.passed, func(p types.StableCheckpoint) bool { return p.Epoch == s.Epoch })
+	if s.Epoch < c.next && at < 0 {
+		return // Nothing shows others that this state is final.
 	}
 	own := c.keep(&snapshot{epoch: s.Epoch, digest: types.SnapshotDigest(s.Data), data: s.Data})
 	if s.Epoch < c.next {
-		c.checkOwn(c.stable, own.digest)
-		c.hold(c.stable, own, types.Persist{}, out)
+		stable := c.passed[at]
+		c.checkOwn(stable, own.digest)
+		c.hold(stable, own, types.Persist{}, out)
 		return
 	}
 	if s.Epoch-c.next >= types.Epoch(c.cfg.EpochsAheadMax) {
@@ -351,8 +366,12 @@ func (c *Checkpoint) becomeStable(s types.StableCheckpoint, out *mir.Out) {
 	c.own = slices.DeleteFunc(c.own, func(v Vote) bool { return v.Epoch <= s.Epoch })
 	c.snapshots = slices.DeleteFunc(c.snapshots, func(own *snapshot) bool { return own.epoch < s.Epoch })
 	p := types.Persist{
-		Deletes: []types.KeyRange{between(recordCertificate, c.firstUnheld(), s.Epoch), between(recordSnapshot, c.firstUnheld(), s.Epoch)},
+		Deletes: []types.KeyRange{between(recordSnapshot, c.firstUnheld(), s.Epoch)},
 		Puts:    []types.Record{certificateRecord(s)},
+	}
+	if c.passed = append(c.passed, s); len(c.passed) > passedMax {
+		p.Deletes = append(p.Deletes, between(recordCertificate, c.passed[0].Epoch, c.passed[1].Epoch))
+		c.passed = slices.Delete(c.passed, 0, 1)
 	}
 	for _, id := range c.cfg.Stable {
 		p.Then = append(p.Then, mir.Event{To: id, Body: s})
@@ -383,6 +402,7 @@ func (c *Checkpoint) firstUnheld() types.Epoch {
 func (c *Checkpoint) hold(s types.StableCheckpoint, own *snapshot, p types.Persist, out *mir.Out) {
 	c.held = &held{checkpoint: s, data: own.data}
 	c.snapshots = slices.DeleteFunc(c.snapshots, func(have *snapshot) bool { return have.epoch <= s.Epoch })
+	c.passed = slices.DeleteFunc(c.passed, func(p types.StableCheckpoint) bool { return p.Epoch <= s.Epoch })
 	p.Deletes = append(p.Deletes, between(recordCertificate, 0, s.Epoch), between(recordSnapshot, 0, s.Epoch))
 	if !own.durable {
 		p.Puts = appendParts(p.Puts, recordSnapshot, uint64(s.Epoch), own.data)
@@ -392,6 +412,9 @@ func (c *Checkpoint) hold(s types.StableCheckpoint, own *snapshot, p types.Persi
 	p.Then = append(p.Then, mir.Event{To: c.cfg.Transfer, Body: kept})
 	if c.cfg.Ordering != 0 {
 		p.Then = append(p.Then, mir.Event{To: c.cfg.Ordering, Body: kept})
+	}
+	if c.cfg.Availability != 0 {
+		p.Then = append(p.Then, mir.Event{To: c.cfg.Availability, Body: s})
 	}
 	out.Emit(c.cfg.Store, p)
 }

@@ -27,10 +27,13 @@
 //
 // What it does not do: it moves no snapshots between replicas (state transfer
 // does, to which it hands those it holds), and it collects nothing of other
-// modules; they get types.StableCheckpoint.
+// modules; they get types.StableCheckpoint. Availability gets it when the state is
+// on disk here too: a restart goes back to the latest such state, and must find
+// what it acknowledged since. So that this follows a replica that executes more
+// slowly than the others, up to passedMax stable checkpoints wait for their state.
 //
 // Cost for each epoch and replica: one signature made, n-1 verified, a snapshot
 // written. Memory: one vote of each replica for each of EpochsAheadMax epochs,
-// own snapshots from the last stable one that is held to the latest, and
-// proofsMax proofs, each a list of at most 512 KiB and a chunk.
+// own snapshots from the last stable one that is held to the latest, the
+// certificates of passedMax stable checkpoints, and proofsMax proofs, each a list of at most 512 KiB and a chunk.
 package checkpoint

@@ -49,6 +49,9 @@ func (c *Checkpoint) onBoot(out *mir.Out) {
 	}
 	if c.held != nil {
 		out.Emit(c.cfg.Transfer, types.HeldSnapshot{Checkpoint: c.held.checkpoint, Data: c.held.data})
+		if c.cfg.Availability != 0 {
+			out.Emit(c.cfg.Availability, c.held.checkpoint)
+		}
 	}
 	if c.restarted || c.outside() {
 		c.ask(c.peers(), out)

@@ -91,6 +91,7 @@ func (c *Checkpoint) Recover(records []types.Record, _ *types.Restored) error {
 // recoverStable takes certificates in ascending order.
 func (c *Checkpoint) recoverStable(s types.StableCheckpoint) error {
 	c.stable, c.next = s, s.Epoch+1
+	c.passed = append(c.passed, s)
 	for len(c.snapshots) > 0 && c.snapshots[0].epoch <= s.Epoch {
 		own := c.snapshots[0]
 		c.snapshots = c.snapshots[1:]
@@ -104,7 +105,7 @@ func (c *Checkpoint) recoverStable(s types.StableCheckpoint) error {
 		if err != nil {
 			return err
 		}
-		c.held, c.executed = &held{checkpoint: s, data: own.data}, s.Epoch+1
+		c.held, c.executed, c.passed = &held{checkpoint: s, data: own.data}, s.Epoch+1, nil
 		for _, config := range header.Configs {
 			for _, m := range config.Config.Members {
 				_ = c.cfg.Crypto.AddKey(m.Node, m.Key) // As in onProof.

@@ -194,11 +194,11 @@ type configs struct {
 func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 	ids, p := r.IDs, cfg.Params
 	checkVote := func(payload []byte, replicas int) error { return delivery.CheckVote(cfg.Crypto, payload, replicas) }
-	results, stable := ids.Results, []mir.ModuleID{ids.Ordering, ids.Availability, ids.StateTransfer, ids.Results}
+	results, stable := ids.Results, []mir.ModuleID{ids.Ordering, ids.StateTransfer, ids.Results}
 	// Ordering is the last to know: what it does then reaches modules that know too.
 	watchers := []mir.ModuleID{ids.Mempool, ids.Availability, ids.Checkpoint, ids.StateTransfer, ids.Ordering}
 	if cfg.Results == nil {
-		results, stable = 0, stable[:3]
+		results, stable = 0, stable[:2]
 	} else {
 		watchers = append(watchers, ids.Results)
 	}
@@ -242,7 +242,7 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 		},
 		checkpoint: checkpoint.Config{
 			Node: cfg.Node, Genesis: cfg.Genesis, ConfigDelay: p.ConfigDelay(), Crypto: cfg.Crypto,
-			Self: ids.Checkpoint, Net: ids.Net, Timer: ids.Timer, Store: ids.Store, Transfer: ids.StateTransfer, Ordering: ids.Ordering,
+			Self: ids.Checkpoint, Net: ids.Net, Timer: ids.Timer, Store: ids.Store, Transfer: ids.StateTransfer, Ordering: ids.Ordering, Availability: ids.Availability,
 			Stable: stable, EpochsAheadMax: p.EpochsAheadMax, ResendAfter: p.ResendAfter,
 		},
 		transfer: statetransfer.Config{
