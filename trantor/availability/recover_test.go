@@ -194,3 +194,16 @@ func TestRestoredIsNotShared(t *testing.T) {
 	state.Creators[3].Add(0)
 	r.want("ack(0)>[3]", from(3, Batch{Epoch: 1, Data: dataIn(1, 3, 4, "x")}))
 }
+
+// Where delivery alone had fallen behind, the snapshot is of an epoch before the
+// one that ordering is in. Going back to it would judge certificates by members
+// that ordering does not have any more: each would call the same ones good and
+// stale, without end.
+func TestRestoredDoesNotGoBackBehindOrdering(t *testing.T) {
+	r := newRig(t, config(0, 4))
+	r.feed(r.begun(1), r.begun(2))
+	r.feed(types.Restored{Epoch: 0, Creators: windows(r.cfg, 4, nil)})
+	if r.a.epoch != 2 {
+		t.Errorf("epoch %d after a snapshot of epoch 0 in epoch 2", r.a.epoch)
+	}
+}
