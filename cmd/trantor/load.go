@@ -35,6 +35,7 @@ type loadConfig struct {
 	duration time.Duration
 	timeout  time.Duration // How long a transaction may take.
 	trustOne bool
+	admins   []string // Of replicas whose states are compared in the end.
 }
 
 // load loads a system and checks its answers.
@@ -58,7 +59,14 @@ func load(args []string, stdout io.Writer) error {
 	if err := c.Close(); err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
-	return l.report(stdout, stats)
+	if err := l.report(stdout, stats); err != nil {
+		return err
+	}
+	if err := agreement(ctx, cfg.admins, stdout); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(stdout, "every answer was right")
+	return err
 }
 
 func loadFlags(args []string, stdout io.Writer) (loadConfig, error) {
@@ -73,6 +81,7 @@ func loadFlags(args []string, stdout io.Writer) (loadConfig, error) {
 	flags.DurationVar(&cfg.duration, "duration", 10*time.Second, "how long")
 	flags.DurationVar(&cfg.timeout, "timeout", 30*time.Second, "a transaction without an answer for so long is lost")
 	flags.IntVar(&cfg.size, "size", workload.PayloadBytes, "bytes of a payload (kv: of a value)")
+	admins := flags.String("admins", "", "administrators' `addresses`, with commas between them, of replicas whose states are compared in the end; those of configuration files beside --members if empty")
 	flags.BoolVar(&cfg.trustOne, "trust-one", false, "take the word of one replica, instead of equal answers of more than f")
 	if _, err := parse(flags, args, 0); err != nil {
 		return cfg, err
@@ -83,6 +92,9 @@ func loadFlags(args []string, stdout io.Writer) (loadConfig, error) {
 	var err error
 	if cfg.members, err = server.LoadMembers(*members); err != nil {
 		return cfg, fmt.Errorf("load: %w", err)
+	}
+	if cfg.admins = administrators(*members, cfg.members.Members); *admins != "" {
+		cfg.admins = strings.Split(*admins, ",")
 	}
 	if *app != "" {
 		cfg.members.Application = *app
@@ -145,8 +157,7 @@ func (l *loader) report(stdout io.Writer, stats client.Stats) error {
 	case l.delivered == 0:
 		return exitError{exitUnavailable, errors.New("load: nothing was delivered")}
 	}
-	_, err := fmt.Fprintln(stdout, "every answer was right")
-	return err
+	return nil
 }
 
 func (l *loader) first() error {

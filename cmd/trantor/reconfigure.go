@@ -14,6 +14,7 @@ import (
 	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/delivery"
 	"github.com/perfgate/perfgate/trantor/mempool"
+	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/server"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -51,7 +52,8 @@ func join(args []string, stdout io.Writer) error {
 // change is what reconfigure is asked for.
 type change struct {
 	configs             []string
-	join, leave, adjust int // The replica; -1 where it is not this.
+	members             string // A file; empty for what the first configuration knows.
+	join, leave, adjust int    // The replica; -1 where it is not this.
 	key, addr           string
 	weight              uint64
 	weightGiven         bool
@@ -80,7 +82,11 @@ func reconfigure(args []string, stdout io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("reconfigure: %w", err)
 	}
-	replicas, err := client.Dial(ctx, cluster.ClientMembers(voters[0].Members), client.Options{})
+	members, err := c.clients(ctx, voters[0])
+	if err != nil {
+		return fmt.Errorf("reconfigure: %w", err)
+	}
+	replicas, err := client.Dial(ctx, cluster.ClientMembers(members), client.Options{})
 	if err != nil {
 		return exitError{exitUnavailable, fmt.Errorf("reconfigure: %w", err)}
 	}
@@ -101,6 +107,7 @@ func changeFlags(args []string, stdout io.Writer) (*change, error) {
 		c.configs = append(c.configs, path)
 		return nil
 	})
+	flags.StringVar(&c.members, "members", "", "members.yml, where clients reach the members of today; the configuration's, less those that left, if empty")
 	flags.IntVar(&c.join, "join", -1, "the `replica` shall become a member; wants --key and --addr")
 	flags.IntVar(&c.leave, "leave", -1, "the `replica` shall leave for good")
 	flags.IntVar(&c.adjust, "change", -1, "the `replica` shall have another --weight or --addr")
@@ -140,6 +147,47 @@ func (c *change) check() error {
 		return errors.New("reconfigure: --weight 0: use --leave")
 	}
 	return nil
+}
+
+// clients are the members of today as clients know them: those of the file that
+// was given, or those of genesis with the votes that the voter's replica knows of.
+func (c *change) clients(ctx context.Context, voter server.Config) ([]server.Member, error) {
+	if c.members != "" {
+		file, err := server.LoadMembers(c.members)
+		return file.Members, err
+	}
+	if voter.Listen.Admin == "" {
+		return voter.Members, nil
+	}
+	status, err := server.AskStatus(ctx, voter.Listen.Admin, false)
+	if err != nil {
+		return nil, exitError{exitUnavailable, err}
+	}
+	return today(voter.Members, status)
+}
+
+// today are the members of genesis that still are members. It is an error where
+// they tolerate fewer faults than all members do: then too few would be believed.
+func today(genesis []server.Member, status server.Status) (known []server.Member, err error) {
+	var all, reached []uint64
+	votes := map[types.NodeID]uint64{}
+	for _, m := range status.Members {
+		all, votes[m.Node] = append(all, m.Weight), m.Weight
+	}
+	for _, m := range genesis {
+		if m.Weight = votes[m.Node]; m.Weight > 0 {
+			known, reached = append(known, m), append(reached, m.Weight)
+		}
+	}
+	whole, err := quorum.New(all)
+	if err != nil {
+		return nil, err
+	}
+	part, err := quorum.New(reached)
+	if err != nil || part.FaultyMax() < whole.FaultyMax() {
+		return nil, fmt.Errorf("%d of %d members were there at genesis: name a members.yml with all of today (--members)", len(known), whole.N())
+	}
+	return known, nil
 }
 
 // member is what the members vote for. Of a replica that is known it keeps what
