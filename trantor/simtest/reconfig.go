@@ -1,7 +1,6 @@
 package simtest
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/perfgate/perfgate/trantor/crypto"
@@ -12,10 +11,12 @@ import (
 // voteRetry is how long the replicas' operators wait before they ask again.
 const voteRetry = 500 * time.Millisecond
 
-// vote has a replica vote for the i-th change and, when that counts, for those
-// after it: votes of one voter that overtake each other are stale. One that does
-// not count, because its voter is no member yet, a change before it is not made, or
-// too many are on their way, is cast again, for as long as the change is not made.
+// votePatience is how many retries long a vote is waited for.
+const votePatience = 20
+
+// vote has a replica vote for the i-th change and, once that is made, for those
+// after it: votes of one voter that overtake each other are stale, and a change of
+// a member voids the votes that were cast about it before.
 func (w *world) vote(id types.NodeID, i int) {
 	if i == len(w.scenario.Changes) {
 		return
@@ -28,9 +29,7 @@ func (w *world) vote(id types.NodeID, i int) {
 // number would be missing before those of all others.
 func (w *world) cast(id types.NodeID, i int) {
 	if !w.isMember(id) {
-		if !w.changed() {
-			w.sim.At(w.sim.Now()+voteRetry, func() { w.cast(id, i) })
-		}
+		w.await(id, i, 1)
 		return
 	}
 	own := crypto.NewSimulated(w.scenario.Seed, id, w.scenario.N())
@@ -40,20 +39,35 @@ func (w *world) cast(id types.NodeID, i int) {
 		Tx: types.Tx{TxID: types.TxID{Client: types.ConfigClient, No: w.votes}, Payload: r.Encode()},
 	}
 	w.votes++
-	w.clients.submit(sub, func(result []byte) {
-		got, err := types.DecodeReconfigResult(result)
-		if err != nil {
-			w.fault = fmt.Errorf("the result of a vote: %w", err)
-			return
+	w.clients.submit(sub, func([]byte) { w.await(id, i, votePatience) })
+}
+
+// await goes on to the next change once the i-th is made. If that takes more than
+// so many retries the vote is cast again: it may have come before its time.
+func (w *world) await(id types.NodeID, i, retries int) {
+	w.sim.At(w.sim.Now()+voteRetry, func() {
+		switch {
+		case w.changed():
+		case w.made(i):
+			w.vote(id, i+1)
+		case retries == 0:
+			w.cast(id, i)
+		default:
+			w.await(id, i, retries-1)
 		}
-		again := got.Status == types.ReconfigStranger || got.Status == types.ReconfigTooMany ||
-			got.Status == types.ReconfigInvalid // The ID before it is not there yet.
-		if again && !w.changed() {
-			w.sim.At(w.sim.Now()+voteRetry, func() { w.cast(id, i) })
-			return
-		}
-		w.vote(id, i+1)
 	})
+}
+
+// made tells whether some epoch's configuration has the i-th change, or has had it
+// and those after it.
+func (w *world) made(i int) bool {
+	change := w.scenario.Changes[i].Member
+	for _, config := range w.checker.configs.known { // maprange: any will do
+		if int(change.Node) < len(config.Members) && config.Members[change.Node].Equal(change) {
+			return true
+		}
+	}
+	return false
 }
 
 // isMember tells whether a replica is a member in the epoch of some live one.
