@@ -92,23 +92,35 @@ func (a *admin) ready(w http.ResponseWriter, _ *http.Request) {
 const staleAfter = 10 * sampleEvery
 
 func (a *admin) notReady() error {
-	last := a.server.probe.last.Load()
-	switch {
-	case a.stopping.Load():
+	if a.stopping.Load() {
 		return errors.New("stopping")
-	case last == nil:
-		return errors.New("starting")
-	case time.Since(last.at) > staleAfter:
-		return fmt.Errorf("no answer of the node for %v", time.Since(last.at).Round(time.Second))
-	case last.stats.Behind:
-		return errors.New("behind: catching up by state transfer")
 	}
-	// What is stable was agreed on by others too, and may be far ahead of here.
-	if stable := a.server.results.stable.Load(); stable != nil && stable.Epoch > last.stats.Epoch {
-		return fmt.Errorf("behind: in epoch %d, and epoch %d is final", last.stats.Epoch, stable.Epoch)
+	if err := a.server.probe.last.Load().notReady(time.Now()); err != nil {
+		return err
 	}
 	return a.server.connected()
 }
+
+// notReady is what speaks against the replica in a sample; nil is none so far. What
+// is final was agreed on by others too, and may be far ahead of here: an epoch or
+// two is the way of the slowest of a quorum and more is not. Both are of one
+// moment, because epochs may pass faster than samples are taken.
+func (s *sample) notReady(now time.Time) error {
+	switch {
+	case s == nil:
+		return errors.New("starting")
+	case now.Sub(s.at) > staleAfter:
+		return fmt.Errorf("no answer of the node for %v", now.Sub(s.at).Round(time.Second))
+	case s.stats.Behind:
+		return errors.New("behind: catching up by state transfer")
+	case s.stable > s.stats.Epoch+behindMax:
+		return fmt.Errorf("behind: in epoch %d, and epoch %d is final", s.stats.Epoch, s.stable-1)
+	}
+	return nil
+}
+
+// behindMax is how many epochs that are final a ready replica may have to do.
+const behindMax = 2
 
 // connected reports an error where the replica speaks with less than a quorum.
 func (s *Server) connected() error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/trantor/replica"
+	"github.com/perfgate/perfgate/trantor/types"
 )
 
 // sampleEvery is how old what the administrator sees may be.
@@ -17,8 +18,9 @@ const sampleEvery = time.Second
 
 // sample is the state of the replica between two events.
 type sample struct {
-	at    time.Time
-	stats replica.Stats
+	at     time.Time
+	stats  replica.Stats
+	stable types.Epoch // How many epochs were final here then.
 }
 
 // probe is the active module that looks into the replica, on the node's
@@ -27,6 +29,7 @@ type sample struct {
 type probe struct {
 	self    mir.ModuleID
 	replica *replica.Replica
+	results *results
 	last    atomic.Pointer[sample]
 	// asks are what inspect wants to run. One goroutine alone waits for room in
 	// the node's input, and whoever inspects can give up.
@@ -41,8 +44,8 @@ type look struct{ do func() }
 
 func (look) EventName() string { return "server.Look" }
 
-func newProbe(self mir.ModuleID, r *replica.Replica) *probe {
-	return &probe{self: self, replica: r, asks: make(chan func()), quit: make(chan struct{})}
+func newProbe(self mir.ModuleID, r *replica.Replica, results *results) *probe {
+	return &probe{self: self, replica: r, results: results, asks: make(chan func()), quit: make(chan struct{})}
 }
 
 // Start implements mir.Active.
@@ -88,7 +91,13 @@ func (p *probe) run(in mir.Injector) {
 	}
 }
 
-func (p *probe) take() { p.last.Store(&sample{at: time.Now(), stats: p.replica.Stats()}) }
+func (p *probe) take() {
+	s := &sample{at: time.Now(), stats: p.replica.Stats()}
+	if stable := p.results.stable.Load(); stable != nil {
+		s.stable = stable.Epoch + 1
+	}
+	p.last.Store(s)
+}
 
 // errNotRunning is what inspect says before the node starts and after it stopped.
 var errNotRunning = errors.New("the replica does not run")

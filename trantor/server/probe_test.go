@@ -22,7 +22,7 @@ func (s stuck) Inject(...mir.Event) error {
 }
 
 func TestWhoInspectsAStuckNodeCanGiveUp(t *testing.T) {
-	p := newProbe(1, nil)
+	p := newProbe(1, nil, nil)
 	in := stuck{waiting: make(chan struct{}), ended: make(chan struct{})}
 	p.runs.Store(true)
 	p.done.Go(func() { p.run(in) })

@@ -135,7 +135,7 @@ func (s *Server) openCrypto(key ed25519.PrivateKey) error {
 
 func (s *Server) openNode() error {
 	ids, self := s.replica.IDs, s.replica.Names.Intern("server")
-	s.probe = newProbe(self, s.replica)
+	s.probe = newProbe(self, s.replica, s.results)
 	// The probe starts first, because Boot comes before all other input, and
 	// the store stops after what writes to it.
 	modules := []mir.Registration{{ID: self, Module: s.probe}}
