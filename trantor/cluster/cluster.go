@@ -82,6 +82,7 @@ type Cluster struct {
 	mu      sync.Mutex
 	members []*member // The latest run of each replica.
 	started bool
+	stopped bool
 	wait    sync.WaitGroup
 }
 
@@ -171,13 +172,16 @@ func (c *Cluster) Stop() error {
 
 func (c *Cluster) closeMembers() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.stopped = true // No other runs from here on.
+	members, started := slices.Clone(c.members), c.started
+	c.mu.Unlock()
 	var errs []error
-	for _, m := range c.members {
+	for _, m := range members {
 		m.cancel()
 	}
-	for _, m := range c.members {
-		errs = append(errs, m.close(c.started), m.failure())
+	// Without the lock: who asks another replica need not wait for these.
+	for _, m := range members {
+		errs = append(errs, m.close(started), m.failure())
 	}
 	return errors.Join(errs...)
 }
@@ -191,8 +195,9 @@ func (c *Cluster) Kill(id types.NodeID) error {
 	}
 	m.cancel()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return m.close(c.started)
+	started := c.started
+	c.mu.Unlock()
+	return m.close(started)
 }
 
 // Restart makes a replica run again that was killed. With Config.Dir it goes on
@@ -205,7 +210,10 @@ func (c *Cluster) Restart(id types.NodeID) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.started || before.ctx.Err() == nil {
+	switch {
+	case c.stopped:
+		return fmt.Errorf("restarting replica %d: the cluster has stopped", id)
+	case !c.started || before != c.members[id] || !before.ended():
 		return fmt.Errorf("restarting replica %d: it was not killed", id)
 	}
 	m, err := newMember(c.cfg, id, c.wiring)
@@ -241,7 +249,7 @@ func (c *Cluster) SubmitAsync(ctx context.Context, id types.NodeID, txs ...types
 	}
 	events := make([]mir.Event, len(txs))
 	for i, tx := range txs {
-		events[i] = mir.Event{To: m.replica.IDs.Mempool, Body: types.Submit{Tx: tx}}
+		events[i] = m.submission(tx)
 	}
 	return m.inject(ctx, events...)
 }

@@ -30,7 +30,9 @@ type member struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the node has stopped
 	err    error         // why, readable once done is closed
-	closed bool          // The store and the link are; guarded by the cluster's lock.
+
+	closing sync.Mutex // Held while the store and the link are closed:
+	closed  bool       // they are.
 
 	mu        sync.Mutex
 	asked     map[types.TxID][]chan error // submitters that wait for an answer, oldest first
@@ -141,6 +143,8 @@ func (m *member) close(started bool) error {
 	if started {
 		<-m.done
 	}
+	m.closing.Lock()
+	defer m.closing.Unlock()
 	if m.closed {
 		return nil
 	}
@@ -153,6 +157,13 @@ func (m *member) close(started bool) error {
 		errs = append(errs, m.store.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// ended tells whether nothing of the run is left.
+func (m *member) ended() bool {
+	m.closing.Lock()
+	defer m.closing.Unlock()
+	return m.closed
 }
 
 // failure is why the replica ended by itself.
@@ -251,7 +262,7 @@ func (m *member) submit(ctx context.Context, tx types.Tx) error {
 	m.mu.Lock()
 	m.asked[tx.TxID] = append(m.asked[tx.TxID], answer)
 	m.mu.Unlock()
-	if err := m.inject(ctx, mir.Event{To: m.replica.IDs.Mempool, Body: types.Submit{Tx: tx}}); err != nil {
+	if err := m.inject(ctx, m.submission(tx)); err != nil {
 		m.withdraw(tx.TxID, answer)
 		return err
 	}
@@ -264,6 +275,12 @@ func (m *member) submit(ctx context.Context, tx types.Tx) error {
 	case <-m.done:
 		return m.stopped()
 	}
+}
+
+// submission hands a transaction to the mempool. Its size is part of what bounds
+// the node's input.
+func (m *member) submission(tx types.Tx) mir.Event {
+	return mir.Event{To: m.replica.IDs.Mempool, Body: types.Submit{Tx: tx}}.Sized(types.EncodedTxBytes(tx))
 }
 
 // withdraw removes a submitter whose transaction never reached the node.

@@ -282,11 +282,10 @@ func (p *Processes) end(id types.NodeID, signal syscall.Signal) error {
 	if run == nil {
 		return fmt.Errorf("replica %d: %w", id, os.ErrProcessDone)
 	}
-	// The whole group: the command may have started the replica as a child.
-	if err := syscall.Kill(-run.cmd.Process.Pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := run.signal(signal); err != nil {
 		return fmt.Errorf("ending replica %d: %w", id, err)
 	}
-	late := time.AfterFunc(stopWithin, func() { _ = syscall.Kill(-run.cmd.Process.Pid, syscall.SIGKILL) })
+	late := time.AfterFunc(stopWithin, func() { _ = run.signal(syscall.SIGKILL) })
 	<-run.done
 	p.mu.Lock()
 	p.running[id] = nil
@@ -298,6 +297,21 @@ func (p *Processes) end(id types.NodeID, signal syscall.Signal) error {
 	}
 	if run.err != nil {
 		return fmt.Errorf("replica %d: %w; its last words are %q", id, run.err, p.lastWords(id))
+	}
+	return nil
+}
+
+// signal signals the whole group, since the command may have started the replica as
+// a child. A run that has ended gets none: its number may be that of another group
+// by now.
+func (r *process) signal(signal syscall.Signal) error {
+	select {
+	case <-r.done:
+		return nil
+	default:
+	}
+	if err := syscall.Kill(-r.cmd.Process.Pid, signal); !errors.Is(err, syscall.ESRCH) {
+		return err
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/perfgate/perfgate/mir"
@@ -45,6 +46,24 @@ func TestWhatTheNodeDoesNotTakeLeavesNothingBehind(t *testing.T) {
 	d.onResult(types.SubmitResult{ID: testTx(0).TxID})
 	if len(d.asked) != 0 || len(d.waiting) != 0 {
 		t.Errorf("left behind: %v, %v", d.asked, d.waiting)
+	}
+}
+
+// TestTransactionsCountWithTheirBytes: the node's input is bounded in bytes too.
+func TestTransactionsCountWithTheirBytes(t *testing.T) {
+	var got mir.Event
+	d := newDesk(DefaultLimits(), 1, 16, func(_ context.Context, events ...mir.Event) error {
+		got = events[0]
+		return nil
+	})
+	tx := testTx(0)
+	tx.Payload = make([]byte, 1000)
+	if err := d.submit(t.Context(), nil, []types.Tx{tx}); err != nil {
+		t.Fatal(err)
+	}
+	want := mir.Event{To: 1, Body: types.Submit{Tx: tx}}.Sized(types.EncodedTxBytes(tx))
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

@@ -164,7 +164,7 @@ func TestABacklogHoldsClientsAndIsBounded(t *testing.T) {
 	}
 	m.Apply(mir.Event{Body: numbered(3)}, nil)
 	m.Apply(mir.Event{Body: numbered(4)}, nil)
-	if hold() != 1 || s.Stats().BytesHeld != uint64(5*one) {
+	if hold() != 1 || s.Stats().BytesHeld != 5*one {
 		t.Errorf("clients are not held once above it, with %d bytes", s.Stats().BytesHeld)
 	}
 	for i, want := range []int{2, 2, 1} { // Groups of at most two.

@@ -69,7 +69,7 @@ type Stats struct {
 	Records   uint64        // Records put.
 	Bytes     uint64        // Bytes of their keys and values.
 	SyncTime  time.Duration // Spent writing and syncing the groups.
-	BytesHeld uint64        // Bytes of Persist that wait in memory to be written.
+	BytesHeld int           // Bytes of Persist that wait in memory to be written.
 }
 
 // Store is an open directory. Its methods are safe for concurrent use, except
@@ -336,7 +336,7 @@ func (s *Store) noteGroups() error {
 func (s *Store) Stats() Stats {
 	return Stats{
 		Groups: s.groups.Load(), Persists: s.persists.Load(), Records: s.records.Load(), Bytes: s.bytes.Load(),
-		SyncTime: time.Duration(s.syncTime.Load()), BytesHeld: s.held.Load(),
+		SyncTime: time.Duration(s.syncTime.Load()), BytesHeld: int(s.held.Load()),
 	}
 }
 
