@@ -232,6 +232,7 @@ func TestSubmitAsyncReportsEveryResult(t *testing.T) {
 func TestThreeOfFourGoOnWithoutTheKilled(t *testing.T) {
 	for killed := range types.NodeID(4) {
 		t.Run(fmt.Sprintf("killed=%d", killed), func(t *testing.T) {
+			t.Parallel() // They wait for timeouts most of the time.
 			params := replica.DefaultParams(4)
 			params.EpochLength, params.SlotsQueuedMax = 16, 1024
 			params.ViewTimeout = 200 * time.Millisecond

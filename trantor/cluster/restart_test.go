@@ -35,6 +35,7 @@ func TestReplicasOnEveryTransportAgree(t *testing.T) {
 func TestADurableReplicaGoesOnWhereItWas(t *testing.T) {
 	for name, transport := range transports {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // They wait for timeouts most of the time.
 			c, _, ctx := start(t, cluster.Config{Weights: cluster.Equal(4), Params: lively(4), Transport: transport, Dir: t.TempDir()})
 			no := 0
 			submit := func(count int, at ...types.NodeID) {

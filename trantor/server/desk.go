@@ -132,20 +132,23 @@ func (d *desk) receive(ctx context.Context, s *session, stream grpc.ServerStream
 	}
 }
 
-// submit hands transactions to the mempool. One at a time: where it fails, it is
-// known which of them the mempool will answer.
+// submit hands transactions to the mempool, all at once: a client that goes in
+// between takes none of them back. Where it fails, some of them may have been taken
+// all the same; then the mempool's answer, which nobody waits for any more, may go
+// to a later submitter of the same transaction, for whom it is as good.
 func (d *desk) submit(ctx context.Context, s *session, txs []types.Tx) error {
+	events := make([]mir.Event, len(txs))
 	for i, tx := range txs {
-		event := mir.Event{To: d.mempool, Body: types.Submit{Tx: tx}}.Sized(types.EncodedTxBytes(tx))
-		if err := d.inject(ctx, event); err != nil {
-			d.withdraw(s, txs[i:])
-			return err
-		}
+		events[i] = mir.Event{To: d.mempool, Body: types.Submit{Tx: tx}}.Sized(types.EncodedTxBytes(tx))
 	}
-	return nil
+	err := d.inject(ctx, events...)
+	if err != nil {
+		d.withdraw(s, txs)
+	}
+	return err
 }
 
-// withdraw forgets who submitted what never reached the mempool.
+// withdraw forgets who submitted what may never have reached the mempool.
 func (d *desk) withdraw(s *session, txs []types.Tx) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

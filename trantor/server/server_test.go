@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/perfgate/perfgate/trantor/app"
 	"github.com/perfgate/perfgate/trantor/client"
@@ -50,10 +51,11 @@ func TestClientsGetTheResultsOfTheirTransactions(t *testing.T) {
 }
 
 func TestADurableReplicaGoesOnFromItsDisk(t *testing.T) {
-	s := start(t, server.Plan{Replicas: 1, Durable: true, Params: quick})
+	// A leader that restarts goes on in the next view, after a timeout.
+	s := start(t, server.Plan{Replicas: 1, Durable: true, Params: map[string]string{"view-timeout": "200ms", "retry-after": "100ms"}})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c := s.dial(client.Options{})
+	c := s.dial(client.Options{RetryAfter: 100 * time.Millisecond})
 	for run := range 3 {
 		key := fmt.Sprint("run ", run)
 		if err := put(ctx, c, types.TxID{Client: 1, No: types.TxNo(run)}, key, key); err != nil {
