@@ -26,8 +26,10 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 
 	"github.com/perfgate/perfgate/trantor/client/wire"
 	"github.com/perfgate/perfgate/trantor/mempool"
@@ -403,7 +405,7 @@ func (c *Client) Close() error {
 func (c *Client) closeConns() error {
 	var errs []error
 	for _, l := range c.links {
-		if err := l.conn.Close(); err != nil && !errors.Is(err, grpc.ErrClientConnClosing) {
+		if err := l.conn.Close(); err != nil && status.Code(err) != codes.Canceled {
 			errs = append(errs, err)
 		}
 	}

@@ -146,9 +146,7 @@ func TestAMemberThatCannotBeAPeerKeepsNoOtherOut(t *testing.T) {
 	s.start()
 	members := append([]types.Member(nil), s.members...)
 	members[1].Addr = "" // It is a peer, and stays one.
-	for _, m := range []types.Member{{Node: 3, Weight: 1, Key: publicKey(testKey(3))}, {Node: 4, Weight: 1, Addr: "127.0.0.1:1"}} {
-		members = append(members, m)
-	}
+	members = append(members, types.Member{Node: 3, Weight: 1, Key: publicKey(testKey(3))}, types.Member{Node: 4, Weight: 1, Addr: "127.0.0.1:1"})
 	err := s.replicas[0].transport.SetPeers(members)
 	for _, want := range []string{"member 1 ", "member 3 ", "member 4 "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
