@@ -91,7 +91,6 @@ type Checkpoint struct {
 	held      *held    // Nil before the first.
 	proofs    []*proof // Of changes of the configuration, ascending.
 	restarted bool     // There were records of an earlier run.
-	member    bool     // This replica was a member of an epoch that is stable here, or next to be.
 
 	// What peers did since the last tick; it bounds what they get.
 	ticking  bool

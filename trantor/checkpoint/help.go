@@ -58,14 +58,13 @@ func (c *Checkpoint) onBoot(out *mir.Out) {
 	}
 }
 
-// outside tells whether this replica waits to become a member of the epoch whose
-// checkpoint comes next. One that was a member before and is none any more has
-// left, unless it is known to come back.
+// outside tells whether this replica is no member of the epoch whose checkpoint
+// comes next. It may be waiting to become one; and one that has left may come back
+// by a change that it cannot see, since nobody sends it the log any more. So it
+// asks for as long as it runs.
 func (c *Checkpoint) outside() bool {
 	members, known := c.members(c.next)
-	now := known && members.Has(c.cfg.Node)
-	c.member = c.member || now
-	return !c.member || known && !now && c.schedule.Last().Members.Has(c.cfg.Node)
+	return !known || !members.Has(c.cfg.Node)
 }
 
 // peers are the other members, as far as this replica knows.

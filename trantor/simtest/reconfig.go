@@ -1,6 +1,8 @@
 package simtest
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/perfgate/perfgate/trantor/crypto"
@@ -47,7 +49,7 @@ func (w *world) cast(id types.NodeID, i int) {
 func (w *world) await(id types.NodeID, i, retries int) {
 	w.sim.At(w.sim.Now()+voteRetry, func() {
 		switch {
-		case w.changed():
+		case w.made(len(w.scenario.Changes) - 1):
 		case w.made(i):
 			w.vote(id, i+1)
 		case retries == 0:
@@ -58,16 +60,20 @@ func (w *world) await(id types.NodeID, i, retries int) {
 	})
 }
 
-// made tells whether some epoch's configuration has the i-th change, or has had it
-// and those after it.
+// made tells whether the i-th change was made. Changes are made in their order, so
+// each is looked for from the epoch on that had the one before: it may undo that.
 func (w *world) made(i int) bool {
-	change := w.scenario.Changes[i].Member
-	for _, config := range w.checker.configs.known { // maprange: any will do
-		if int(change.Node) < len(config.Members) && config.Members[change.Node].Equal(change) {
-			return true
+	known, next := w.checker.configs.known, 0
+	for _, epoch := range slices.Sorted(maps.Keys(known)) {
+		for next <= i && has(known[epoch], w.scenario.Changes[next].Member) {
+			next++
 		}
 	}
-	return false
+	return next > i
+}
+
+func has(config types.Configuration, m types.Member) bool {
+	return int(m.Node) < len(config.Members) && config.Members[m.Node].Equal(m)
 }
 
 // isMember tells whether a replica is a member in the epoch of some live one.
