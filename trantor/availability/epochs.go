@@ -146,11 +146,11 @@ func (a *Availability) onBatchUsed(e types.BatchUsed, out *mir.Out) {
 		a.onOwnUsed(e, out)
 	}
 	c.used.Add(uint64(e.No))
-	stored := c.batches[e.No] != nil
-	if c.use(e.No, e.Batch) {
+	if c.batches[e.No] != nil {
+		// Its record stays until no restart comes back to before this delivery: it
+		// shows that the number is taken.
+		c.use(e.No, e.Batch)
 		a.used = append(a.used, usedBatch{creator: e.Creator, no: e.No, epoch: e.Epoch})
-	} else if stored {
-		out.Emit(a.cfg.Store, types.Persist{Deletes: []types.KeyRange{recordRange(e.Creator, e.No)}})
 	}
 	id := BatchID{Creator: e.Creator, No: e.No, Digest: e.Batch}
 	if a.fetches[id] != nil {
