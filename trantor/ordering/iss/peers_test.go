@@ -2,6 +2,7 @@ package iss
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/perfgate/perfgate/internal/golden"
@@ -70,6 +71,26 @@ func TestLeaderQueuesWhatIsHandedOver(t *testing.T) {
 		Proposed: 2, TakenOver: 2, BadCert: 2, HandedFull: 1, Collected: 1,
 	}); got != want {
 		t.Errorf("stats %+v, want %+v", got, want)
+	}
+}
+
+// Leaders take a certificate from its creator only. What a replica took over while
+// it led must not stand before its own when it does not lead any more.
+func TestOnlyOwnCertificatesAreHandedOver(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Policy, c.OwnInFlightMax, c.MaxCertsPerSlot = Blacklist, 1, 1 })
+	b.boot()
+	for no := range 3 {
+		foreign := cert(10 + no)
+		foreign.Creator = 3
+		b.log.queue.add(foreign)
+	}
+	b.ready(1)
+	b.decide(types.Proposal{Skip: true}, 0, 2, 3, 4, 6, 7)
+	b.decide(types.Proposal{}, 1, 5) // Off the list of leaders.
+	b.lines = nil
+	b.beat()
+	if !slices.ContainsFunc(b.lines, func(line string) bool { return strings.Contains(line, "HANDOVER in epoch 1 of [1] to") }) {
+		t.Errorf("got %q", b.lines)
 	}
 }
 

@@ -141,10 +141,11 @@ func (l *Log) onHandOver(from types.NodeID, m HandOver) {
 	}
 }
 
-// handOverAgain gives the oldest certificates to the next leader, and a handful
-// at most.
+// handOverAgain gives the oldest own certificates to the next leader, and a handful
+// at most. What this replica was handed while it led, leaders take from its creator
+// only: in front of the own ones it would keep them from ever being handed over.
 func (l *Log) handOverAgain(out *mir.Out) {
-	l.handOver(l.queue.oldest(l.cfg.MaxCertsPerSlot), out)
+	l.handOver(l.queue.oldestOf(l.cfg.Node, l.cfg.MaxCertsPerSlot), out)
 }
 
 func (l *Log) broadcast(m mir.Message, out *mir.Out) { l.send(l.others(), m, out) }

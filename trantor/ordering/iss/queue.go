@@ -62,6 +62,20 @@ func (q *queue) oldest(n int) []types.Certificate {
 	return slices.Clone(q.certs[:min(n, len(q.certs))])
 }
 
+// oldestOf lists up to n of one creator's that wait, without taking them.
+func (q *queue) oldestOf(creator types.NodeID, n int) []types.Certificate {
+	var out []types.Certificate
+	for _, c := range q.certs {
+		if len(out) == n {
+			break
+		}
+		if c.Creator == creator {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // putBack puts certificates that are in flight to the front again, except those
 // that were forgotten meanwhile. It tells how many.
 func (q *queue) putBack(certs []types.Certificate) int {
