@@ -128,6 +128,9 @@ func (s *Server) connected() error {
 	if err != nil {
 		return err
 	}
+	if !quorums.Has(s.cfg.Node) {
+		return fmt.Errorf("replica %d is no member: it has left, or has not joined yet", s.cfg.Node)
+	}
 	weight := quorums.Weight(s.cfg.Node)
 	for _, p := range s.transport.Stats().Peers {
 		if p.Connected {
