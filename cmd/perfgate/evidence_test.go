@@ -16,6 +16,7 @@ func TestRecordedEvidenceIsDecidedAsItWas(t *testing.T) {
 		"first/unchanged": "verdict: unchanged (exit 0)",
 		"first/slower":    "verdict: regressed (exit 1)",
 		"first/neutral":   "verdict: no change found (exit 0)",
+		"before/bundle":   "verdict: unchanged (exit 0)",
 	} {
 		var stdout, stderr bytes.Buffer
 		env := &cli.Env{Stdout: &stdout, Stderr: &stderr, Dir: "../..", Getenv: func(string) string { return "" }}
