@@ -26,6 +26,7 @@ var deterministic = append([]string{
 	"gate/culprit",
 	"gate/bottleneck",
 	"gate/report",
+	"gate/artifact",
 }, protocolModules...)
 
 var determinism = Determinism{
@@ -39,7 +40,7 @@ var (
 	protocol  = []string{"mir", "trantor/types", "trantor/quorum", "trantor/crypto"}
 	modules   = []string{"trantor/mempool", "trantor/availability", "trantor/ordering/iss", "trantor/ordering/pbft", "trantor/checkpoint", "trantor/statetransfer", "trantor/delivery", "trantor/app"}
 	underTest = join(protocol, modules, "mir/sim", "mir/eventlog", "mir/instrument", "trantor/net", "trantor/client", "trantor/client/wire", "trantor/store", "trantor/store/simdisk", "trantor/replica", "trantor/server", "trantor/cluster", "trantor/simtest", "benchsuite/workload")
-	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/trend", "gate/compare", "gate/verdict", "gate/calibrate", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report", "gate/suite"}
+	wholeGate = []string{"gate/config", "gate/repo", "gate/machine", "gate/measure", "gate/recording", "gate/baseline", "gate/trend", "gate/compare", "gate/verdict", "gate/calibrate", "gate/profdiff", "gate/culprit", "gate/bottleneck", "gate/report", "gate/suite", "gate/artifact", "gate/actions"}
 )
 
 var rules = Rules{
@@ -56,7 +57,7 @@ var rules = Rules{
 		"github.com/aws":                {"gate/baseline"},
 		// The last two parse URLs; the network itself is not in their lists.
 		"net":      {"trantor/net", "trantor/server", "trantor/client", "gate/baseline", "gate/config"},
-		"net/http": {"gate/github", "gate/report/serve", "trantor/server"},
+		"net/http": {"gate/github", "gate/github/githubtest", "gate/report/serve", "trantor/server"},
 		"os/exec":  {"gate/measure", "gate/repo", "trantor/cluster", "cmd/trantor"},
 	},
 	Apart: [][2]string{
@@ -78,23 +79,30 @@ var rules = Rules{
 		},
 		"cmd/trantor": {Imports: join(underTest, "os/exec"), Tests: []string{golden, "github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
 
-		"gate":              {},
-		"gate/cli":          {Imports: join(wholeGate, "gate/github", "gate/report/serve", "golang.org/x/term"), Tests: []string{golden}},
-		"gate/config":       {Imports: []string{"go.yaml.in/yaml/v3"}},
-		"gate/repo":         {Imports: []string{"os/exec"}},
-		"gate/machine":      {Imports: []string{"gate/recording", "golang.org/x/sys"}},
-		"gate/recording":    {Imports: []string{"gate/config", xperf, "github.com/google/pprof"}},
-		"gate/measure":      {Imports: []string{"gate/config", "gate/repo", "gate/machine", "gate/recording", "golang.org/x/sys", "os/exec"}, Tests: []string{golden}},
-		"gate/baseline":     {Imports: []string{"gate/recording", xperf, "gocloud.dev", "github.com/aws", "golang.org/x/sys"}, Tests: []string{"gate/config", "os/exec", "net", "net/http"}},
-		"gate/trend":        {Imports: []string{"gate/baseline", "gate/recording"}},
-		"gate/compare":      {Imports: []string{"gate/recording", "gate/config", xperf}, Tests: []string{golden, "os/exec"}},
-		"gate/verdict":      {Imports: []string{"gate/compare", "gate/config", "gate/recording"}, Tests: []string{golden}},
-		"gate/calibrate":    {Imports: []string{"gate/compare", "gate/config", "gate/recording", "gate/verdict"}},
-		"gate/profdiff":     {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
-		"gate/culprit":      {Imports: []string{"gate/profdiff", "gate/repo"}, Tests: []string{golden}},
-		"gate/bottleneck":   {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
-		"gate/report":       {Imports: []string{"gate/compare", "gate/config", "gate/culprit", "gate/recording", "gate/verdict"}, Tests: []string{golden, "gate/config"}},
-		"gate/suite":        {Imports: []string{"gate/recording"}},
+		"gate":            {},
+		"gate/cli":        {Imports: join(wholeGate, "gate/github", "gate/report/serve", "golang.org/x/term"), Tests: []string{golden}},
+		"gate/config":     {Imports: []string{"go.yaml.in/yaml/v3"}},
+		"gate/repo":       {Imports: []string{"os/exec"}},
+		"gate/machine":    {Imports: []string{"gate/recording", "golang.org/x/sys"}},
+		"gate/recording":  {Imports: []string{"gate/config", xperf, "github.com/google/pprof"}},
+		"gate/measure":    {Imports: []string{"gate/config", "gate/repo", "gate/machine", "gate/recording", "golang.org/x/sys", "os/exec"}, Tests: []string{golden}},
+		"gate/baseline":   {Imports: []string{"gate/recording", xperf, "gocloud.dev", "github.com/aws", "golang.org/x/sys"}, Tests: []string{"gate/config", "os/exec", "net", "net/http"}},
+		"gate/trend":      {Imports: []string{"gate/baseline", "gate/recording"}},
+		"gate/compare":    {Imports: []string{"gate/recording", "gate/config", xperf}, Tests: []string{golden, "os/exec"}},
+		"gate/verdict":    {Imports: []string{"gate/compare", "gate/config", "gate/recording"}, Tests: []string{golden}},
+		"gate/calibrate":  {Imports: []string{"gate/compare", "gate/config", "gate/recording", "gate/verdict"}},
+		"gate/profdiff":   {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
+		"gate/culprit":    {Imports: []string{"gate/profdiff", "gate/repo"}, Tests: []string{golden}},
+		"gate/bottleneck": {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
+		"gate/report":     {Imports: []string{"gate/compare", "gate/config", "gate/culprit", "gate/recording", "gate/verdict"}, Tests: []string{golden, "gate/config"}},
+		"gate/suite":      {Imports: []string{"gate/recording"}},
+
+		"gate/artifact":          {Imports: []string{"gate/recording"}},
+		"gate/actions":           {},
+		"gate/github":            {Imports: []string{"net/http", "github.com/google/go-github"}, Tests: []string{"gate/github/githubtest", "net", "go.uber.org/goleak"}},
+		"gate/github/githubtest": {Imports: []string{"net/http"}},
+		"internal/e2e":           {Tests: []string{"gate/github", "gate/github/githubtest", "gate/artifact", "gate/recording", "os/exec", "net", "net/http"}},
+
 		"internal/archtest": {Tests: []string{"os/exec"}},
 		"internal/golden":   {},
 
