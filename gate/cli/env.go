@@ -48,6 +48,7 @@ var commands = []command{
 	{"trend", "how benchmarks went over the stored sessions, and where they changed", runTrend, false},
 	{"suite", "write or verify the manifest of a benchmark suite", runSuite, false},
 	{"bisect", "find the commit that made a benchmark slower", runBisect, false},
+	{"ci", "the parts of a check on GitHub: measure, gate, comment, record", runCI, false},
 	{"calibrate", "measure this gate's own error rates on this machine", runCalibrate, false},
 	{"doctor", "say how fit this machine is for measuring", runDoctor, false},
 	{"version", "print the version", runVersion, false},
@@ -63,18 +64,23 @@ func Main(ctx context.Context, env *Env, args []string) int {
 		if c.name != args[0] {
 			continue
 		}
-		code := c.run(ctx, env, args[1:])
-		if c.verdict && code != verdict.ExitPass && !env.verdictShown {
-			out := env.Stdout
-			if env.machineOutput {
-				out = env.Stderr
-			}
-			fmt.Fprintf(out, "verdict: %s (exit %d)\n", exitWords(code), code)
-		}
-		return code
+		return env.conclude(c, c.run(ctx, env, args[1:]))
 	}
 	fmt.Fprintf(env.Stderr, "perfgate: unknown command %q; `perfgate help` lists them\n", args[0])
 	return verdict.ExitUsage
+}
+
+// conclude ends a command with the verdict line, where it has to have one and a
+// report has not shown it.
+func (e *Env) conclude(c command, code int) int {
+	if c.verdict && code != verdict.ExitPass && !e.verdictShown {
+		out := e.Stdout
+		if e.machineOutput {
+			out = e.Stderr
+		}
+		fmt.Fprintf(out, "verdict: %s (exit %d)\n", exitWords(code), code)
+	}
+	return code
 }
 
 func usage(w io.Writer) {

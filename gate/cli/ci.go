@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/perfgate/perfgate/gate/verdict"
+)
+
+// ciCommands are what the workflows of a pull request run, in the order in which
+// they run them.
+var ciCommands = []command{}
+
+// runCI has commands of its own.
+func runCI(ctx context.Context, env *Env, args []string) int {
+	if len(args) == 0 {
+		return env.fail(verdict.ExitUsage, fmt.Errorf("ci: no command; `perfgate ci -h` lists them"))
+	}
+	if args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
+		fmt.Fprint(env.Stderr, "usage: perfgate ci COMMAND [flags]\n\nThe parts of a check on GitHub, each for one job of a workflow (docs/GITHUB.md).\n\n")
+		for _, c := range ciCommands {
+			fmt.Fprintf(env.Stderr, "  %-10s %s\n", c.name, c.summary)
+		}
+		return verdict.ExitPass
+	}
+	for _, c := range ciCommands {
+		if c.name == args[0] {
+			return env.conclude(c, c.run(ctx, env, args[1:]))
+		}
+	}
+	return env.fail(verdict.ExitUsage, fmt.Errorf("ci: unknown command %q; `perfgate ci -h` lists them", args[0]))
+}
