@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,8 +40,9 @@ func administrators(membersFile string, members []server.Member) (addrs []string
 
 // agreement compares the states of the replicas that answer: those that have
 // delivered as many transactions must have the same. It waits for a moment in which
-// all have, as there is one where nobody else submits.
-func agreement(ctx context.Context, addrs []string, stdout io.Writer) error {
+// all have, as there is one where nobody else submits. Without one nothing was
+// compared, which is neither a right nor a wrong answer.
+func agreement(ctx context.Context, addrs []string, asked bool, stdout io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, agreeWithin)
 	defer cancel()
 	for {
@@ -50,29 +52,44 @@ func agreement(ctx context.Context, addrs []string, stdout io.Writer) error {
 			return exitError{exitWrong, fmt.Errorf("load: %w", err)}
 		}
 		if even {
-			if len(states) > 1 {
-				_, err = fmt.Fprintf(stdout, "%d replicas agree: %d delivered, state %.16s\n", len(states), states[0].Delivered, states[0].AppHash)
-			}
-			return err
+			return sayAgreed(states, asked, stdout)
 		}
 		select {
 		case <-time.After(agreePoll):
 		case <-ctx.Done():
-			_, err := fmt.Fprintf(stdout, "no agreement seen within %v: %s\n", agreeWithin, describe(states))
-			return err
+			return exitError{exitUnavailable, fmt.Errorf("load: the states could not be compared within %v, since replicas have not delivered as much: %s", agreeWithin, describe(states))}
 		}
 	}
+}
+
+// sayAgreed says how many states were compared. Where somebody asked for it, fewer
+// than two answers are an error.
+func sayAgreed(states []server.Status, asked bool, stdout io.Writer) (err error) {
+	switch {
+	case len(states) > 1:
+		_, err = fmt.Fprintf(stdout, "%d replicas agree: %d delivered, state %.16s\n", len(states), states[0].Delivered, states[0].AppHash)
+	case asked:
+		return exitError{exitUnavailable, fmt.Errorf("load: the states could not be compared: %d of the administrators answer, and 2 are wanted", len(states))}
+	default:
+		_, err = fmt.Fprintf(stdout, "states not compared, since %d administrators answer: give reachable addresses of two or more with --admins\n", len(states))
+	}
+	return err
 }
 
 func askStates(ctx context.Context, addrs []string) (states []server.Status) {
 	for _, addr := range addrs {
 		askCtx, cancel := context.WithTimeout(ctx, agreeAskTimeout)
-		if s, err := server.AskStatus(askCtx, addr, true); err == nil {
+		if s, err := server.AskStatus(askCtx, addr, true); err == nil && isMember(s) {
 			states = append(states, s)
 		}
 		cancel()
 	}
 	return states
+}
+
+// isMember: a replica that has left, or has not joined yet, stays where it is.
+func isMember(s server.Status) bool {
+	return slices.ContainsFunc(s.Members, func(m server.StatusMember) bool { return m.Node == s.Node && m.Weight > 0 })
 }
 
 // compare reports whether all have delivered as much, and an error where two that

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/perfgate/perfgate/trantor/server"
@@ -24,6 +26,43 @@ func TestReplicasThatDeliveredAsMuchMustHaveTheSameState(t *testing.T) {
 		even, err := compare(tc.states)
 		if even != tc.even || (err != nil) != tc.wrong {
 			t.Errorf("%s: even %v, error %v", name, even, err)
+		}
+	}
+}
+
+func TestReplicasThatHaveLeftAreNotCompared(t *testing.T) {
+	members := []server.StatusMember{{Node: 0, Weight: 1}, {Node: 1, Weight: 0}}
+	for node, want := range map[types.NodeID]bool{0: true, 1: false, 2: false} {
+		if got := isMember(server.Status{Node: node, Members: members}); got != want {
+			t.Errorf("replica %d: %v", node, got)
+		}
+	}
+}
+
+func TestALoadThatComparedNothingSaysSo(t *testing.T) {
+	two := []server.Status{{Node: 0, Delivered: 5, AppHash: "a"}, {Node: 1, Delivered: 5, AppHash: "a"}}
+	for name, tc := range map[string]struct {
+		states []server.Status
+		asked  bool
+		says   string
+		code   int
+	}{
+		"all of two":     {two, true, "2 replicas agree", exitOK},
+		"two, unasked":   {two, false, "2 replicas agree", exitOK},
+		"one of several": {two[:1], true, "", exitUnavailable},
+		"none of two":    {nil, true, "", exitUnavailable},
+		"only one known": {two[:1], false, "states not compared", exitOK},
+		"nobody known":   {nil, false, "states not compared", exitOK},
+	} {
+		var out strings.Builder
+		err := sayAgreed(tc.states, tc.asked, &out)
+		var exit exitError
+		code := exitOK
+		if errors.As(err, &exit) {
+			code = exit.code
+		}
+		if code != tc.code || !strings.Contains(out.String(), tc.says) {
+			t.Errorf("%s: exit %d (%v), printed %q", name, code, err, out.String())
 		}
 	}
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/perfgate/perfgate/trantor/cluster"
@@ -26,6 +28,9 @@ func clusterCommand(args []string, stdout, stderr io.Writer) (err error) {
 	if _, err := parse(flags, args, 0); err != nil {
 		return err
 	}
+	if err := checkPlanUnused(flags, *dir); err != nil {
+		return err
+	}
 	if *dir == "" {
 		if *dir, err = os.MkdirTemp("", "trantor-cluster-"); err != nil {
 			return fmt.Errorf("cluster: %w", err)
@@ -42,6 +47,25 @@ func clusterCommand(args []string, stdout, stderr io.Writer) (err error) {
 		return exitError{exitUnavailable, fmt.Errorf("cluster: %w", err)}
 	}
 	return nil
+}
+
+// checkPlanUnused refuses flags that describe a new system where the folder holds
+// one already: they would have no effect.
+func checkPlanUnused(flags *flag.FlagSet, dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, server.MembersFile)); dir == "" || err != nil {
+		return nil
+	}
+	var unused []string
+	flags.Visit(func(f *flag.Flag) {
+		if f.Name != "dir" && f.Name != "in-process" {
+			unused = append(unused, "--"+f.Name)
+		}
+	})
+	if len(unused) == 0 {
+		return nil
+	}
+	return fmt.Errorf("cluster: %s holds a system already, which %s cannot change: leave the flags out, or give another --dir",
+		dir, strings.Join(unused, " and "))
 }
 
 func runProcesses(ctx context.Context, dir string, plan server.Plan, stdout, _ io.Writer) error {

@@ -36,6 +36,7 @@ type loadConfig struct {
 	timeout  time.Duration // How long a transaction may take.
 	trustOne bool
 	admins   []string // Of replicas whose states are compared in the end.
+	asked    bool     // The comparison is wanted, and not only made where it can be.
 }
 
 // load loads a system and checks its answers.
@@ -62,7 +63,7 @@ func load(args []string, stdout io.Writer) error {
 	if err := l.report(stdout, stats); err != nil {
 		return err
 	}
-	if err := agreement(ctx, cfg.admins, stdout); err != nil {
+	if err := agreement(ctx, cfg.admins, cfg.asked, stdout); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(stdout, "every answer was right")
@@ -94,7 +95,7 @@ func loadFlags(args []string, stdout io.Writer) (loadConfig, error) {
 		return cfg, fmt.Errorf("load: %w", err)
 	}
 	if cfg.admins = administrators(*members, cfg.members.Members); *admins != "" {
-		cfg.admins = strings.Split(*admins, ",")
+		cfg.admins, cfg.asked = strings.Split(*admins, ","), true
 	}
 	if *app != "" {
 		cfg.members.Application = *app

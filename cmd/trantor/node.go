@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"os"
 	"os/signal"
@@ -64,9 +65,12 @@ func serverOptions(stderr io.Writer) server.Options {
 	}
 }
 
-// record opens the recording of a replica. A file that is there is overwritten:
-// a recording is one run.
+// record opens the recording of a replica. A recording is one run; that of the run
+// before, which may have ended in what one wants to see, stays as FILE.old.
 func record(path string, node types.NodeID, names *mir.Names) (mir.Interceptor, io.Closer, error) {
+	if err := os.Rename(path, path+".old"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
 	file, err := os.Create(path)
 	if err != nil {
 		return nil, nil, err

@@ -37,7 +37,9 @@ func join(args []string, stdout io.Writer) error {
 		return errors.New("join: no --from FILE given")
 	case *dir == "":
 		return errors.New("join: no --dir FOLDER given")
-	case *id == 0 || *id >= types.MaxReplicas:
+	case *id == 0:
+		return errors.New("join: no --node NUMBER given, or 0; want the least that no replica ever had")
+	case *id >= types.MaxReplicas:
 		return fmt.Errorf("join: --node %d: want 1 to %d", *id, types.MaxReplicas-1)
 	}
 	m, err := server.Join(*from, *dir, types.NodeID(*id), listen)

@@ -17,7 +17,7 @@ import (
 // trace is the command over recordings.
 func trace(args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return fmt.Errorf("%w: trace", errUsage)
+		return fmt.Errorf("%w: trace wants record, list, filter or chrome", errUsage)
 	}
 	switch args[0] {
 	case "record":
@@ -28,6 +28,9 @@ func trace(args []string, stdout, stderr io.Writer) error {
 		return traceFilter(args[1:], stdout, stderr)
 	case "chrome":
 		return traceChrome(args[1:], stdout, stderr)
+	case "help", "-h", "-help", "--help":
+		_, err := io.WriteString(stdout, usage)
+		return err
 	}
 	return fmt.Errorf("%w: trace %q", errUsage, args[0])
 }

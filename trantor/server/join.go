@@ -34,6 +34,11 @@ func Join(from, dir string, id types.NodeID, listen Listen) (Member, error) {
 		return Member{}, err
 	}
 	path := ConfigPath(dir, id)
+	// Before anything is written: a key beside no configuration would be in the way
+	// of the next try.
+	if _, err := Parse(path, []byte(text)); err != nil {
+		return Member{}, err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return Member{}, err
 	}
