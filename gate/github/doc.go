@@ -1,0 +1,2 @@
+// Package github talks to GitHub's REST API about one repository.
+package github
