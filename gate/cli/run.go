@@ -48,7 +48,8 @@ type run struct {
 	measure     measure.Config
 	manifest    recording.Manifest
 	definitions map[string]string // of the head side, by "PKG.BenchmarkX"
-	stored      stored            // the baseline to compare with
+	places      map[string]suite.Place
+	stored      stored // the baseline to compare with
 	out         string
 }
 
@@ -279,18 +280,21 @@ func (r *run) redefined(base, head map[string]string) (map[string]string, error)
 	if len(base) == 0 || len(head) == 0 {
 		return nil, nil
 	}
-	definitions := func(dir string, packages map[string]string) (map[string]string, error) {
+	source := func(dir string, packages map[string]string) suite.Source {
 		src := suite.Source{ModuleDir: dir, Packages: packages}
 		if r.suite.Manifest != "" {
 			src.Root = filepath.Join(dir, filepath.FromSlash(path.Dir(r.suite.Manifest)))
 		}
-		return suite.Definitions(src)
+		return src
 	}
-	onBase, err := definitions(r.baseDir, base)
+	onBase, err := suite.Definitions(source(r.baseDir, base))
 	if err != nil {
 		return nil, fmt.Errorf("base side: reading the benchmarks: %w", err)
 	}
-	onHead, err := definitions(r.headDir, head)
+	onHead, err := suite.Definitions(source(r.headDir, head))
+	if err == nil {
+		r.places, err = suite.Places(source(r.headDir, head))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("head side: reading the benchmarks: %w", err)
 	}
@@ -333,6 +337,9 @@ func (r *run) conclude(result measure.Result) (recording.Bundle, verdict.Verdict
 	for i, b := range m.Benchmarks {
 		function, _, _ := strings.Cut(b.Key.Name, "/")
 		m.Benchmarks[i].BenchHash = r.definitions[b.Key.Pkg+"."+function]
+		if at, ok := r.places[b.Key.Pkg+"."+function]; ok {
+			m.Benchmarks[i].File, m.Benchmarks[i].Line = path.Join(filepath.ToSlash(r.repo.Module), at.File), at.Line
+		}
 	}
 	m.Warnings = append(m.Warnings, result.Warnings...)
 	m.OutOfTime = result.OutOfTime

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/perfgate/perfgate/gate/baseline"
 	"github.com/perfgate/perfgate/gate/config"
 	"github.com/perfgate/perfgate/gate/recording"
+	"github.com/perfgate/perfgate/gate/trend"
 )
 
 // stored is the baseline that a run compares itself with.
@@ -93,8 +96,32 @@ func (r *run) compareBaseline(bundle *recording.Bundle) {
 	case r.stored.found == nil:
 		bundle.Manifest.Baseline = &recording.BaselineRef{Why: r.stored.why, Unreachable: r.stored.unreachable}
 	default:
-		bundle.Manifest.Baseline = r.stored.found.Reference(r.stored.shown, r.stored.sameClass, *bundle)
+		ref := r.stored.found.Reference(r.stored.shown, r.stored.sameClass, *bundle)
+		if r.stored.sameClass { // another class has a ledger of its own
+			ref.Anchor = anchorDrift(r.stored.found, bundle.Manifest.Family)
+		}
+		bundle.Manifest.Baseline = ref
 	}
+}
+
+// anchorDrift is what the ledger says of the tests of this session.
+func anchorDrift(b *baseline.Baseline, family []recording.Test) *recording.AnchorDrift {
+	if b.Manifest.Anchor == nil {
+		return nil
+	}
+	out := &recording.AnchorDrift{Ref: b.Manifest.Anchor.Ref, Commit: b.Manifest.Anchor.Commit}
+	for _, c := range trend.Drifts(b) {
+		if !slices.ContainsFunc(family, func(t recording.Test) bool { return t.Key == c.Key && t.Unit == c.Unit }) {
+			continue
+		}
+		if c.Drift == nil {
+			out.Broken++
+			continue
+		}
+		out.Rows = append(out.Rows, recording.Drift{Key: c.Key, Unit: c.Unit, Links: c.Drift.Links,
+			Ratio: math.Exp(c.Drift.Delta), Lo: math.Exp(c.Drift.Lo), Hi: math.Exp(c.Drift.Hi)})
+	}
+	return out
 }
 
 // defaultBaselines is the place where neither --baseline nor perfgate.yml names

@@ -155,6 +155,10 @@ type Benchmark struct {
 	// BenchHash is the definition hash of its function (package suite), the same
 	// on both sides.
 	BenchHash string `json:"bench-hash,omitempty"`
+	// File and Line are where the head side has its function: relative to the
+	// repository, with slashes. Empty where that is not known.
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
 }
 
 // OutcomeKind says why a benchmark has no comparison.
@@ -221,6 +225,32 @@ type BaselineRef struct {
 	Why string `json:"why,omitempty"`
 	// Unreachable: the store did not answer, so nobody knows whether there is one.
 	Unreachable bool `json:"unreachable,omitempty"`
+	// Anchor is what its ledger says of the way from the anchor release to the
+	// newest commit in it; nil where none was chosen.
+	Anchor *AnchorDrift `json:"anchor,omitempty"`
+}
+
+// AnchorDrift is what changed since the anchor release, before this session. It
+// is shown and never gates.
+type AnchorDrift struct {
+	Ref    string `json:"ref"` // as the anchor was named
+	Commit string `json:"commit"`
+	// Rows are the tests of this session to which an unbroken chain of ratios
+	// leads.
+	Rows []Drift `json:"rows,omitempty"`
+	// Broken counts the tests of this session in the ledger without one.
+	Broken int `json:"broken,omitempty"`
+}
+
+// Drift is the product of the ratios head/base from the anchor on, with its
+// interval where the sessions err independently.
+type Drift struct {
+	Key   Key     `json:"key"`
+	Unit  string  `json:"unit"`
+	Links int     `json:"links"` // ratios
+	Ratio float64 `json:"ratio"`
+	Lo    float64 `json:"lo"`
+	Hi    float64 `json:"hi"`
 }
 
 // Manifest is manifest.json: everything about a bundle but the samples.
@@ -256,6 +286,10 @@ type Manifest struct {
 	BudgetSeconds float64 `json:"budget-seconds"`
 	WallSeconds   float64 `json:"wall-seconds"`
 	CPUSeconds    float64 `json:"cpu-seconds"`
+	// Profiles lists the profiles that were taken after the measuring, and
+	// ProfileSeconds is what that took.
+	Profiles       []Profile `json:"profiles,omitempty"`
+	ProfileSeconds float64   `json:"profile-seconds,omitempty"`
 	// Files is the sha256 of every other file of the bundle, by slash-separated path.
 	Files map[string]string `json:"files"`
 	// Checksum is the sha256 of this manifest, as it is written, with Checksum
@@ -270,4 +304,9 @@ type Bundle struct {
 	// Canary are co-run pairs of the base side with itself, as if one of them were
 	// the head side: what differs here is the machine's or the tool's doing.
 	Canary []Sample
+	// Profiles is the data of the manifest's profiles, by Profile.File, as
+	// DecodeProfile reads it.
+	Profiles map[string][]byte
+	// Diff is what the change did to the source; nil where nobody looked.
+	Diff *Diff
 }

@@ -51,14 +51,21 @@ func Merge(shards []Bundle) (Bundle, error) {
 	m.Shard, m.Files, m.Checksum = nil, nil, ""
 	m.Seed, m.Machine.Notes = 0, nil
 	m.Units = map[string]Unit{}
-	m.Benchmarks, m.Family, m.Outcomes, m.Warnings, m.Baseline = nil, nil, nil, nil, nil
-	m.WallSeconds, m.CPUSeconds, m.OutOfTime = 0, 0, false
+	m.Benchmarks, m.Family, m.Outcomes, m.Warnings, m.Baseline, m.Profiles = nil, nil, nil, nil, nil, nil
+	m.WallSeconds, m.CPUSeconds, m.ProfileSeconds, m.OutOfTime = 0, 0, 0, false
 	for _, part := range ordered {
 		if err := m.absorb(&part.Manifest); err != nil {
 			return Bundle{}, fmt.Errorf("shard %d of %d: %w", part.Manifest.Shard.Index, part.Manifest.Shard.Count, err)
 		}
 		merged.Samples = append(merged.Samples, part.Samples...)
 		merged.Canary = append(merged.Canary, part.Canary...)
+		for _, p := range part.Manifest.Profiles {
+			merged.AddProfile(p, part.Profiles[p.File])
+		}
+		// Every shard that looked saw the same change.
+		if merged.Diff == nil {
+			merged.Diff = part.Diff
+		}
 	}
 	Canonical(merged.Samples)
 	Canonical(merged.Canary)
@@ -143,6 +150,7 @@ func (m *Manifest) absorb(part *Manifest) error {
 	m.OutOfTime = m.OutOfTime || part.OutOfTime
 	m.WallSeconds = max(m.WallSeconds, part.WallSeconds)
 	m.CPUSeconds += part.CPUSeconds
+	m.ProfileSeconds = max(m.ProfileSeconds, part.ProfileSeconds)
 	m.BudgetSeconds = max(m.BudgetSeconds, part.BudgetSeconds)
 	m.Parts = append(m.Parts, Part{
 		Index: part.Shard.Index, Seed: part.Seed, Notes: part.Machine.Notes, Checksum: part.Checksum,
@@ -158,8 +166,17 @@ func (m *Manifest) absorbBaseline(ref *BaselineRef) {
 	case m.Baseline == nil:
 		joined := *ref
 		joined.Checks = slices.Clone(ref.Checks)
+		if ref.Anchor != nil {
+			anchor := *ref.Anchor
+			anchor.Rows = slices.Clone(ref.Anchor.Rows)
+			joined.Anchor = &anchor
+		}
 		m.Baseline = &joined
 	default:
 		m.Baseline.Checks = append(m.Baseline.Checks, ref.Checks...)
+		if have := m.Baseline.Anchor; have != nil && ref.Anchor != nil && have.Commit == ref.Anchor.Commit {
+			have.Rows = append(have.Rows, ref.Anchor.Rows...)
+			have.Broken += ref.Anchor.Broken
+		}
 	}
 }

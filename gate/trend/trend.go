@@ -103,6 +103,16 @@ type Drift struct {
 // Chains gives the trend of every benchmark and unit in a baseline's ledger,
 // sorted. The seed is of the permutations.
 func Chains(b *baseline.Baseline, seed uint64) []Chain {
+	chains := Drifts(b)
+	for i := range chains {
+		chains[i].analyse(seed)
+	}
+	return chains
+}
+
+// Drifts gives the same chains without their points, which take a while to look
+// for.
+func Drifts(b *baseline.Baseline) []Chain {
 	type place struct {
 		key  recording.Key
 		unit string
@@ -127,7 +137,6 @@ func Chains(b *baseline.Baseline, seed uint64) []Chain {
 	for _, at := range order {
 		c := found[at]
 		c.connect()
-		c.analyse(seed)
 		if b.Manifest.Anchor != nil {
 			c.Drift = c.drift(b.Manifest.Anchor.Commit)
 		}
