@@ -61,7 +61,31 @@ func Write(dir string, b Bundle) (err error) {
 	return os.Rename(tmp, dir)
 }
 
-// encode gives the files of a bundle by slash-separated path.
+// Encode gives the files of a bundle, by slash-separated path, as Write writes
+// them. The hashes, the schema and the checksum are filled in.
+func Encode(b Bundle) (map[string][]byte, error) {
+	files, err := encode(b)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the bundle: %w", err)
+	}
+	return files, nil
+}
+
+// ReadFiles verifies and reads the files of a bundle, by slash-separated path: a
+// bundle that never lay on a disk, such as one in an archive that a stranger has
+// made. How large they may be is for its caller to bound; what they say is
+// checked here as strictly as by Read.
+func ReadFiles(files map[string][]byte) (Bundle, error) {
+	b, err := decode(files)
+	if err != nil {
+		return Bundle{}, fmt.Errorf("reading the bundle: %w", err)
+	}
+	return b, nil
+}
+
+// HashFiles is Hash for files as Encode gives them.
+func HashFiles(files map[string][]byte) string { return sum(files[manifestFile]) }
+
 func encode(b Bundle) (map[string][]byte, error) {
 	m := b.Manifest
 	m.Schema = Schema
@@ -76,6 +100,9 @@ func encode(b Bundle) (map[string][]byte, error) {
 		if err := encodeSides(files, &m, true, b.Canary); err != nil {
 			return nil, fmt.Errorf("canary: %w", err)
 		}
+	}
+	if err := encodeAttachments(files, &b); err != nil {
+		return nil, err
 	}
 	m.Files = map[string]string{}
 	for name, data := range files {
@@ -204,7 +231,7 @@ func decode(files map[string][]byte) (Bundle, error) {
 	}
 	Canonical(b.Samples)
 	Canonical(b.Canary)
-	return b, nil
+	return b, decodeAttachments(&b, files)
 }
 
 func checkFiles(m *Manifest, files map[string][]byte) error {
@@ -212,6 +239,8 @@ func checkFiles(m *Manifest, files map[string][]byte) error {
 	if m.Files[canaryFile(Base)] != "" {
 		want = append([]string{canaryFile(Base), canaryFile(Head)}, want...)
 	}
+	want = append(want, m.attachments()...)
+	slices.Sort(want)
 	if have := slices.Sorted(maps.Keys(m.Files)); !slices.Equal(have, want) {
 		return fmt.Errorf("%s: it lists the files %q, want %q", manifestFile, have, want)
 	}
@@ -248,9 +277,10 @@ func load(path string) (map[string][]byte, error) {
 	return loadTar(f)
 }
 
-// filesMax bounds the entries that are looked at: a bundle has three files and
-// one folder, so whoever has more is not one and is refused by name anyway.
-const filesMax = 64
+// filesMax bounds the entries that are looked at: besides its profiles a bundle
+// has six files, so whoever has more is not one and is refused by name anyway.
+// An entry that is a folder counts in a tar.
+const filesMax = 64 + 2*profilesMax
 
 func loadDir(dir string) (map[string][]byte, error) {
 	files := map[string][]byte{}

@@ -131,6 +131,16 @@ const (
 	WallOnly = "wall-only"
 )
 
+// Contention per op, of benchmarks in the wall channel: how long goroutines
+// waited, all together.
+const (
+	// MutexWait is for locks of package sync and of the runtime.
+	MutexWait = "mutex-wait-sec/op"
+	// Block is for channels, condition variables, wait groups and locks. What
+	// has nothing to do waits too.
+	Block = "block-sec/op"
+)
+
 // Test is a benchmark and unit with the channel that decides it. The family of
 // tests is registered before the first measurement and does not shrink.
 type Test struct {
