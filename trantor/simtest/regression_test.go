@@ -12,6 +12,7 @@ func TestSeedsThatFoundBugs(t *testing.T) {
 		2683: "availability: a snapshot took it back behind ordering, and both told each other so for ever",
 		4034: "iss: taken-over certificates stood before the own ones, and no leader took them",
 		1000: "iss: the votes of an epoch were deleted before this replica had a later state on disk",
+		2633: "statetransfer: every transfer began with the same servers and ended with a silent one, for ever",
 		773:  "checkpoint: a replica that left and was to come back never asked where the others are",
 	} {
 		if _, err := Run(Draw(seed)); err != nil {

@@ -31,6 +31,9 @@ type world struct {
 	modules  []*StateTransfer
 	timers   []map[uint64]mir.Event
 	packets  []packet
+	slow     []packet // Answers on their way, where they take delay ticks.
+	delay    int
+	ticks    int
 	spoil    func(p packet) mir.Message // What arrives instead; nil for nothing.
 	executed types.Executed             // Of the fetcher.
 	behind   []types.NodeID             // Peers that a server reported.
@@ -41,6 +44,7 @@ type world struct {
 type packet struct {
 	from, to types.NodeID
 	msg      mir.Message
+	due      int // Of a slow one.
 }
 
 func newWorld(t *testing.T) *world {
@@ -93,9 +97,7 @@ func (w *world) input(id types.NodeID, body mir.Body) {
 	for _, ev := range out.Events() {
 		switch e := ev.Body.(type) {
 		case mir.Send:
-			for _, to := range e.To {
-				w.packets = append(w.packets, packet{from: id, to: to, msg: e.Msg})
-			}
+			w.send(id, e)
 		case mir.SetTimer:
 			w.timers[id][e.ID.N] = e.Fire
 		case mir.CancelTimer:
@@ -110,6 +112,17 @@ func (w *world) input(id types.NodeID, body mir.Body) {
 				w.installs = append(w.installs, e)
 				w.input(id, types.Restored{Epoch: e.Checkpoint.Epoch})
 			}
+		}
+	}
+}
+
+func (w *world) send(from types.NodeID, e mir.Send) {
+	for _, to := range e.To {
+		p := packet{from: from, to: to, msg: e.Msg, due: w.ticks + w.delay}
+		if from != fetcher && w.delay > 0 {
+			w.slow = append(w.slow, p)
+		} else {
+			w.packets = append(w.packets, p)
 		}
 	}
 }
@@ -144,10 +157,15 @@ func (w *world) fire(id types.NodeID, timer uint64) {
 	}
 }
 
-// tick fires every replica's tick.
+// tick fires every replica's tick. Then arrives what is due.
 func (w *world) tick() {
+	w.ticks++
 	for id := range types.NodeID(4) {
 		w.fire(id, tickTimer)
+	}
+	for len(w.slow) > 0 && w.slow[0].due <= w.ticks {
+		w.packets = append(w.packets, w.slow[0])
+		w.slow = w.slow[1:]
 	}
 }
 

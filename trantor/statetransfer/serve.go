@@ -12,8 +12,11 @@ import (
 // and others only while they are being fetched.
 const servedMax = 4
 
-// pinTicks is for how many ticks a request keeps its snapshot.
-const pinTicks = 3
+// pinTicks is for how many ticks a request keeps its snapshot. Who gave the list is
+// asked for chunks that others did not give: until then the list may be on its way
+// for patienceMax+1 ticks, another server be waited for as long, and the request
+// be on its way for no longer than the list was.
+const pinTicks = 3 * (patienceMax + 1)
 
 // served is a snapshot that peers may fetch.
 type served struct {

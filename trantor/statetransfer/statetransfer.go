@@ -66,6 +66,7 @@ type StateTransfer struct {
 	stable   *types.StableCheckpoint // The latest; nil before the first.
 	watch    watch
 	fetch    *fetch // Nil while nothing is fetched.
+	order
 	server
 	ticking bool
 }
@@ -99,7 +100,9 @@ func New(cfg Config) *StateTransfer {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
 	}
-	return &StateTransfer{cfg: cfg, server: newServer()}
+	// Each replica begins with another server.
+	first := order{turn: int(cfg.Node), failed: map[types.NodeID]bool{}, patience: 1}
+	return &StateTransfer{cfg: cfg, order: first, server: newServer()}
 }
 
 // Stats may be read between events.
@@ -186,10 +189,14 @@ func (t *StateTransfer) becomeExecuted(e types.Epoch, out *mir.Out) {
 func (t *StateTransfer) lagging() bool { return t.stable != nil && t.stable.Epoch >= t.executed }
 
 // review begins to watch a replica that is behind, and ends what is of no use any
-// more.
+// more. One that has caught up bears no server a grudge.
 func (t *StateTransfer) review(out *mir.Out) {
 	if t.fetch != nil && t.fetch.checkpoint.Epoch < t.executed {
 		t.fetch = nil
+	}
+	if !t.lagging() {
+		clear(t.failed)
+		t.patience = 1
 	}
 	switch {
 	case !t.lagging() && t.watch.on:

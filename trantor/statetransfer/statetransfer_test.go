@@ -29,9 +29,9 @@ func TestReplicaThatIsBehindFetchesTheSnapshot(t *testing.T) {
 	w.catchUp()
 	w.run(1)
 	golden.Check(t, t.Name(), `Replica 3 has executed nothing for a while and fetches the snapshot of epoch 5 from its
-signers: the list from the first, then six chunks, four at a time, from each in turn. What
-replica 1 sends is not what the list says, so it loses its turn and the chunk is asked for
-again at the next replica.`, w.trace.Bytes())
+signers: the list from the first, then six chunks, four at a time, the first from who gave
+the list and the others from each in turn. What replica 1 sends is not what the list says,
+so it loses its turn, and the chunk is asked for again where the list is from.`, w.trace.Bytes())
 	w.wantInstalled(5, data)
 }
 
@@ -134,6 +134,9 @@ func TestFaultyServersCostOnlyTime(t *testing.T) {
 				w.catchUp()
 				w.run(4)
 				w.wantInstalled(5, data)
+				if failed := w.modules[fetcher].failed; len(failed) > 0 {
+					t.Errorf("the replica has caught up and still holds it against %v", failed)
+				}
 			})
 		}
 	}
@@ -151,8 +154,98 @@ func TestTransferGoesOnWhenTheServersComeBack(t *testing.T) {
 		w.deliver()
 	}
 	w.spoil = nil
-	w.run(1)
+	w.run(1 + patienceMax)
 	w.wantInstalled(5, data)
+}
+
+// Checkpoints come faster than a silent server is found out, and the servers that
+// nobody has asked drop their snapshots meanwhile.
+func TestPassingCheckpointsAndASilentServerKeepNobodyBehind(t *testing.T) {
+	for silent := range types.NodeID(3) {
+		for _, chunks := range []int{1, 7} {
+			t.Run(fmt.Sprintf("%d/%d chunks", silent, chunks), func(t *testing.T) {
+				w := newWorld(t)
+				w.spoil = func(p packet) mir.Message {
+					if p.from == silent {
+						return nil
+					}
+					return p.msg
+				}
+				w.checkpoint(5, snapshot(5, chunks*chunk))
+				w.catchUp()
+				for e := types.Epoch(6); len(w.installs) == 0; e += 2 {
+					if e > 30 {
+						t.Fatalf("nothing was installed: %+v", w.modules[fetcher].Stats())
+					}
+					w.checkpoint(e, snapshot(e, chunks*chunk))
+					w.checkpoint(e+1, snapshot(e+1, chunks*chunk))
+					w.tick()
+					w.deliver()
+				}
+			})
+		}
+	}
+}
+
+// Servers that are slower than RetryAfter are given the time in the end, and a
+// replica that has caught up forgets who was slow.
+func TestServersGetMoreTimeOnceAllHaveFailed(t *testing.T) {
+	for delay := 1; delay <= patienceMax; delay++ {
+		w := newWorld(t)
+		w.delay = delay
+		data := snapshot(5, 7*chunk)
+		w.checkpoint(5, data)
+		w.catchUp()
+		w.run(100)
+		w.wantInstalled(5, data)
+		if m := w.modules[fetcher]; len(m.failed) != 0 || m.patience != 1 {
+			t.Errorf("delay of %d ticks: failed are %v, patience is %d after the replica caught up", delay, m.failed, m.patience)
+		}
+	}
+}
+
+// The server that gave the list still has the snapshot when that took as long as it
+// may, another server had as long for a chunk, and the request took as long.
+func TestSnapshotIsKeptForWhoFetchesIt(t *testing.T) {
+	const ticks = 3*(patienceMax+1) - 1
+	w := newWorld(t)
+	w.checkpoint(5, snapshot(5, chunk))
+	w.input(0, mir.Received{From: 3, Msg: GetList{Epoch: 5}})
+	for e := types.Epoch(6); e < 6+ticks; e++ {
+		w.checkpoint(e, snapshot(e, chunk))
+		w.fire(0, tickTimer)
+	}
+	w.packets = nil
+	w.input(0, mir.Received{From: 3, Msg: GetChunk{Epoch: 5}})
+	if len(w.packets) != 1 {
+		t.Errorf("after %d ticks: stats %+v", ticks, w.modules[0].Stats())
+	}
+}
+
+// A transfer is given up for a later checkpoint when nothing came for as long as a
+// server has for a chunk, and then another one.
+func TestTransferWithoutProgressIsGivenUpInTime(t *testing.T) {
+	w := newWorld(t)
+	w.spoil = func(p packet) mir.Message {
+		if _, lost := p.msg.(Chunk); lost {
+			return nil
+		}
+		return p.msg
+	}
+	w.checkpoint(5, snapshot(5, chunk))
+	w.catchUp()
+	w.checkpoint(6, snapshot(6, chunk))
+	for ticks := 1; ticks <= 4; ticks++ {
+		w.tick()
+		w.deliver()
+		want := types.Epoch(5)
+		if ticks == 4 {
+			want = 6
+		}
+		if got, on := w.modules[fetcher].Fetching(); !on || got != want {
+			t.Errorf("after %d ticks the snapshot of epoch %d is fetched (%v), want %d", ticks, got, on, want)
+		}
+	}
 }
 
 func TestRequestsInFlightAreBounded(t *testing.T) {
