@@ -220,10 +220,14 @@ func TestWriteRefusesWhatReadWould(t *testing.T) {
 		{"family twice", func(b *Bundle) { b.Manifest.Family = append(b.Manifest.Family, Test{submitKey, "allocs/op", CoRun}) }, "allocs/op twice"},
 		{"unit direction", func(b *Bundle) { b.Manifest.Units["x/op"] = Unit{Better: "up"} }, `better "up"`},
 		{"name with space", func(b *Bundle) { b.Manifest.Benchmarks[0].Key.Name = "BenchmarkA b" }, "has spaces"},
+		{"long name", func(b *Bundle) { b.Samples[0].Key.Name = "Benchmark" + strings.Repeat("x", 5_000) }, "benchmark name of 5009 bytes"},
 		{"line too long for benchstat", func(b *Bundle) {
-			b.Manifest.Benchmarks[0].Key.Name = "Benchmark" + strings.Repeat("x", 70_000)
-			b.Samples[0].Key = b.Manifest.Benchmarks[0].Key
+			b.Samples[0].Values = nil
+			for i := range 20 {
+				b.Samples[0].Values = append(b.Samples[0].Values, Value{strings.Repeat("x", 3_900) + fmt.Sprint(i) + "/op", 1})
+			}
 		}, "would not be readable"},
+		{"negative time", func(b *Bundle) { b.Samples[0].Values[0] = Value{"sec/op", -1} }, "-1 sec/op is negative"},
 		{"layout elsewhere", func(b *Bundle) { b.Samples[0].Layout = 1 }, "layout seed 1 in channel exact"},
 		{"canary of a stranger", func(b *Bundle) { b.Canary[0].Key.Name = "BenchmarkOther" }, "canary: "},
 	}

@@ -59,8 +59,13 @@ func canonicalJSON(v any) ([]byte, error) {
 
 // decodeManifest reads what encodeManifest wrote, and nothing else.
 func decodeManifest(data []byte) (Manifest, error) {
-	if err := checkJSON(data); err != nil {
-		return Manifest{}, fmt.Errorf("%s%w", manifestFile, err)
+	if len(data) > manifestBytesMax {
+		return Manifest{}, fmt.Errorf("%s: %d bytes, at most %d are read", manifestFile, len(data), manifestBytesMax)
+	}
+	for _, check := range []func([]byte) error{checkUTF8, checkJSON} {
+		if err := check(data); err != nil {
+			return Manifest{}, fmt.Errorf("%s%w", manifestFile, err)
+		}
 	}
 	var head struct {
 		Schema int `json:"schema"`

@@ -50,8 +50,8 @@ var strayResult = regexp.MustCompile(`\d\t *[0-9.+-]\S* \S+/\S+`)
 // ParseOutput reads the standard output of a test binary that ran with
 // GOMAXPROCS = procs; name is what errors call it. Binaries built with the overlay of
 // package measure print totals per run, which become exact per-op metrics:
-// cpu-sec/op, allocs/op and B/op, the latter two in place of the rounded ones
-// of -benchmem.
+// cpu-sec/op, allocs/op and B/op, the latter two in place of the rounded ones of
+// -benchmem; in the wall channel mutex-wait-sec/op and block-sec/op too.
 //
 // It fails closed: a line that begins with Benchmark or Unit but is not in
 // benchmark format, or a result that lost its name to an interleaved print, is
@@ -182,6 +182,9 @@ func parseResult(rec *benchfmt.Result, procs int) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if len(name) > wordBytesMax {
+		return Result{}, fmt.Errorf("a name of %d bytes, at most %d are read", len(name), wordBytesMax)
+	}
 	if rec.Iters <= 0 {
 		return Result{}, fmt.Errorf("%d iterations", rec.Iters)
 	}
@@ -222,6 +225,8 @@ func (r *Result) addTotals(totals map[string]float64) error {
 		{"cpu-ns/run", "cpu-sec/op", 1e9},
 		{"mallocs/run", "allocs/op", 1},
 		{"malloc-bytes/run", "B/op", 1},
+		{"mutex-wait-ns/run", MutexWait, 1e9},
+		{"block-ns/run", Block, 1e9},
 	}
 	for _, p := range perOp {
 		total, ok := totals[p.total]

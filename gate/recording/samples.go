@@ -120,6 +120,9 @@ func decodeSamples(m *Manifest, side Side, canary bool, data []byte) ([]Sample, 
 			return nil, rec
 		case *benchfmt.Result:
 			_, line := rec.Pos()
+			if len(samples) == sideSamplesMax {
+				return nil, fmt.Errorf("%s:%d: more than %d samples", name, line, sideSamplesMax)
+			}
 			s, err := resultSample(side, rec)
 			if err == nil {
 				err = checker.check(&s)

@@ -3,7 +3,6 @@ package recording
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"unicode"
@@ -103,20 +102,22 @@ func checkSample(s *Sample) error {
 		first = 0
 	}
 	switch {
-	case s.Pair < first:
-		return fmt.Errorf("pair %d, want at least %d", s.Pair, first)
-	case s.Round < first:
-		return fmt.Errorf("round %d, want at least %d", s.Round, first)
+	case s.Pair < first || s.Pair > pairMax:
+		return fmt.Errorf("pair %d, want %d to %d", s.Pair, first, pairMax)
+	case s.Round < first || s.Round > roundMax:
+		return fmt.Errorf("round %d, want %d to %d", s.Round, first, roundMax)
 	case s.Order < 0 || s.Order > 2:
 		return fmt.Errorf("order %d, want 1 or 2", s.Order)
-	case s.Core < -1:
-		return fmt.Errorf("core %d, want at least -1", s.Core)
-	case s.N < 0:
-		return fmt.Errorf("%d iterations", s.N)
+	case s.Core < -1 || s.Core > coreMax:
+		return fmt.Errorf("core %d, want -1 to %d", s.Core, coreMax)
+	case s.N < 0 || s.N > iterationsMax:
+		return fmt.Errorf("%d iterations, want 0 to %d", s.N, iterationsMax)
 	case (s.Layout != 0) != (s.Channel == Layout):
 		return fmt.Errorf("layout seed %d in channel %s", s.Layout, s.Channel)
 	case len(s.Values) == 0:
 		return errors.New("no values")
+	case len(s.Values) > sampleValuesMax:
+		return fmt.Errorf("%d values, at most %d are read", len(s.Values), sampleValuesMax)
 	}
 	return checkValues(s.Values)
 }
@@ -131,8 +132,8 @@ func checkValues(values []Value) error {
 			return fmt.Errorf("unit %s twice", v.Unit)
 		}
 		seen[v.Unit] = true
-		if math.IsNaN(v.Value) || math.IsInf(v.Value, 0) {
-			return fmt.Errorf("%v %s is no finite number", v.Value, v.Unit)
+		if err := checkValue(v); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -155,6 +156,9 @@ func checkToken(what, s string) error {
 	if s == "" {
 		return fmt.Errorf("empty %s", what)
 	}
+	if len(s) > wordBytesMax {
+		return fmt.Errorf("%s of %d bytes (%+.40q…), at most %d are read", what, len(s), s, wordBytesMax)
+	}
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsSpace) || strings.ContainsFunc(s, unicode.IsControl) {
 		return fmt.Errorf("%s %q has spaces or control characters", what, s)
 	}
@@ -171,8 +175,8 @@ func checkKey(k Key) error {
 	if !strings.HasPrefix(k.Name, "Benchmark") {
 		return fmt.Errorf("benchmark name %q does not begin with Benchmark", k.Name)
 	}
-	if k.Procs < 1 {
-		return fmt.Errorf("%s.%s: GOMAXPROCS %d, want at least 1", k.Pkg, k.Name, k.Procs)
+	if k.Procs < 1 || k.Procs > procsMax {
+		return fmt.Errorf("%s.%s: GOMAXPROCS %d, want 1 to %d", k.Pkg, k.Name, k.Procs, procsMax)
 	}
 	return nil
 }
@@ -182,8 +186,10 @@ func checkManifest(m *Manifest) error {
 	if m.Schema != Schema {
 		return fmt.Errorf("schema %d, but this perfgate reads and writes %d", m.Schema, Schema)
 	}
-	if err := checkShard(m); err != nil {
-		return err
+	for _, check := range []func(*Manifest) error{checkLimits, checkShard} {
+		if err := check(m); err != nil {
+			return err
+		}
 	}
 	seen := map[Key]bool{}
 	for _, b := range m.Benchmarks {
@@ -196,6 +202,12 @@ func checkManifest(m *Manifest) error {
 		seen[b.Key] = true
 	}
 	if err := checkFamily(m.Family); err != nil {
+		return err
+	}
+	if err := checkOutcomes(m.Outcomes); err != nil {
+		return err
+	}
+	if err := checkProfiles(m); err != nil {
 		return err
 	}
 	for unit, u := range m.Units {
@@ -213,8 +225,8 @@ func checkManifest(m *Manifest) error {
 }
 
 func checkShard(m *Manifest) error {
-	if s := m.Shard; s != nil && (s.Count < 1 || s.Count > ShardsMax || s.Index < 1 || s.Index > s.Count || s.FamilyMin < 0) {
-		return fmt.Errorf("shard: %+v, want an index from 1 to the count, which is at most %d", *s, ShardsMax)
+	if s := m.Shard; s != nil && (s.Count < 1 || s.Count > ShardsMax || s.Index < 1 || s.Index > s.Count || s.FamilyMin < 0 || s.FamilyMin > familyMax) {
+		return fmt.Errorf("shard: %+v, want an index from 1 to the count, which is at most %d, and a family of 0 to %d", *s, ShardsMax, familyMax)
 	}
 	if m.Shard != nil && len(m.Parts) > 0 {
 		return errors.New("parts: a shard has none")
