@@ -50,7 +50,7 @@ func bundle(c, class string) recording.Bundle {
 
 func source(c, class string) Source {
 	return Source{
-		Bundle: bundle(c, class), Hash: strings.Repeat("f", 64), RunURL: "https://ci.example.com/1",
+		Bundle: bundle(c, class), Hash: strings.Repeat(c, 64), RunURL: "https://ci.example.com/1",
 		Ratios: []Ratio{{Key: addKey, Unit: "cpu-sec/op", Channel: recording.CoRun, Pairs: 3, Ratio: 1.01, Lo: .99, Hi: 1.03, Deviation: .02}},
 	}
 }

@@ -170,7 +170,7 @@ func (c cloud) read(ctx context.Context, key string, most int64) ([]byte, error)
 		return nil, err
 	}
 	if int64(len(data)) > most {
-		return nil, fmt.Errorf("%s: %w: more than %d bytes", key, errTooLarge, most)
+		return nil, fmt.Errorf("%s: %w: more than %d bytes", key, ErrTooLarge, most)
 	}
 	return data, nil
 }

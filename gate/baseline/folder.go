@@ -8,14 +8,23 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Folder is the store in a folder, such as baselines/ of a repository. It keeps
 // one record of each suite and class; git keeps the ones before.
-func Folder(root string) Store { return &folder{root: root} }
+func Folder(root string) Store { return &folder{root: root, trusted: root} }
+
+// folderBelow is the store in a folder of a work tree. What is below the work
+// tree's own folder came from a commit, and its author chose what is a link.
+func folderBelow(dir, place string) Store {
+	return &folder{root: filepath.Join(dir, place), trusted: dir}
+}
 
 type folder struct {
 	root string
+	// trusted is the folder below which no link is followed.
+	trusted string
 	// onWrite is called before every change of the file system, for tests that
 	// die there.
 	onWrite func()
@@ -24,7 +33,7 @@ type folder struct {
 func (f *folder) String() string { return f.root }
 func (f *folder) Close() error   { return nil }
 
-func (f *folder) dir(suite, class string) string { return filepath.Join(f.root, suite, class) }
+func (f *folder) place(suite, class string) string { return filepath.Join(f.root, suite, class) }
 
 // Suites lists the folders below the root; scratch folders begin with a dot.
 func (f *folder) Suites(context.Context) ([]string, error) { return f.list(f.root) }
@@ -34,6 +43,9 @@ func (f *folder) Classes(_ context.Context, suite string) ([]string, error) {
 }
 
 func (f *folder) list(dir string) ([]string, error) {
+	if err := f.checkLinks(dir); err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -70,7 +82,10 @@ func (f *folder) read(suite, class string) (*Baseline, error) {
 	if err := checkPlace(suite, class); err != nil {
 		return nil, err
 	}
-	dir := f.dir(suite, class)
+	dir := f.place(suite, class)
+	if err := f.checkLinks(dir); err != nil {
+		return nil, err
+	}
 	if !exists(dir) {
 		return nil, notFound(dir)
 	}
@@ -83,6 +98,33 @@ func (f *folder) read(suite, class string) (*Baseline, error) {
 		return nil, inPlace(dir, err)
 	}
 	return b, nil
+}
+
+// checkLinks wants every folder from the trusted one down to dir to be one, as
+// far as they exist: a link would let a commit compare itself with another place.
+func (f *folder) checkLinks(dir string) error {
+	below, err := filepath.Rel(f.trusted, dir)
+	if err != nil {
+		return err
+	}
+	at := f.trusted
+	for _, name := range strings.Split(below, string(filepath.Separator)) {
+		at = filepath.Join(at, name)
+		if at == f.trusted || name == ".." {
+			continue
+		}
+		info, err := os.Lstat(at)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil && !info.IsDir() {
+			err = errors.New("it is a link or a file, and not a folder")
+		}
+		if err != nil {
+			return fmt.Errorf("baseline %s: %w", at, err)
+		}
+	}
+	return nil
 }
 
 // Verify: what came before the one record is in git.
@@ -141,6 +183,9 @@ func limitOf(name string) int64 {
 // step, so that a reader finds the one or the other. Another update of the same
 // root waits.
 func (f *folder) update(_ context.Context, suite, class string, next func(*Baseline) (map[string][]byte, error)) error {
+	if err := f.checkLinks(f.root); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(f.root, 0o755); err != nil {
 		return err
 	}
@@ -157,8 +202,8 @@ func (f *folder) update(_ context.Context, suite, class string, next func(*Basel
 	if err != nil || data == nil {
 		return err
 	}
-	if err := f.replace(f.dir(suite, class), data); err != nil {
-		return fmt.Errorf("writing baseline %s: %w", f.dir(suite, class), err)
+	if err := f.replace(f.place(suite, class), data); err != nil {
+		return fmt.Errorf("writing baseline %s: %w", f.place(suite, class), err)
 	}
 	return nil
 }

@@ -189,11 +189,8 @@ func (o *objects) readManifest(ctx context.Context, suite, class string, record 
 	return data, nil
 }
 
-// errTooLarge: an object has more bytes than are read of it.
-var errTooLarge = errors.New("it is larger than what is read")
-
 func (o *objects) readError(place, name string, err error) error {
-	if errors.Is(err, errTooLarge) {
+	if errors.Is(err, ErrTooLarge) {
 		return fmt.Errorf("baseline %s: %s: %v", place, name, err)
 	}
 	return o.unreachable(err)

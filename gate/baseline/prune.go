@@ -18,20 +18,28 @@ func SetAnchor(ctx context.Context, s Store, suite, class string, anchor Anchor)
 		if old == nil {
 			return nil, errNone
 		}
-		return revise(old, func(m *Manifest, ledger []byte) []byte {
+		return revise(old, func(m *Manifest, ledger []byte) ([]byte, error) {
 			m.Anchor = &anchor
-			return ledger
+			return ledger, nil
 		})
 	})
 }
 
-// revise makes the next record of a baseline without measuring anew.
-func revise(old *Baseline, edit func(m *Manifest, ledger []byte) []byte) (map[string][]byte, error) {
+// revise makes the next record of a baseline without measuring anew. Edit gets
+// the ledger as it was, and gives it with lines appended or with lines cut off
+// its beginning; nil: there is nothing to record.
+func revise(old *Baseline, edit func(m *Manifest, ledger []byte) ([]byte, error)) (map[string][]byte, error) {
 	m := old.Manifest
 	m.Schema = Schema
 	m.Measured = old.Manifest.measured()
-	ledger := edit(&m, m.follow(old))
-	m.LedgerBefore = Prefix{len(ledger), sum(ledger)}
+	before := m.follow(old)
+	ledger, err := edit(&m, slices.Clone(before))
+	if err != nil || ledger == nil {
+		return nil, err
+	}
+	// Of a ledger that was cut the rest is what the record before left.
+	kept := ledger[:min(len(before), len(ledger))]
+	m.LedgerBefore = Prefix{len(kept), sum(kept)}
 	data := map[string][]byte{ledgerFile: ledger}
 	for _, name := range []string{exactFile, planFile, samplesFile} {
 		data[name] = old.raw[name]
@@ -66,9 +74,9 @@ func Prune(ctx context.Context, s Store, suite, class string, keep int, dry bool
 			return nil, nil
 		}
 		dropped.Record = old.Manifest.Record + 1
-		return revise(old, func(m *Manifest, ledger []byte) []byte {
+		return revise(old, func(m *Manifest, ledger []byte) ([]byte, error) {
 			m.Pruned = append(slices.Clone(m.Pruned), *dropped)
-			return ledger[dropped.Dropped.Bytes:]
+			return ledger[dropped.Dropped.Bytes:], nil
 		})
 	})
 	if err != nil {
@@ -82,12 +90,14 @@ func Prune(ctx context.Context, s Store, suite, class string, keep int, dry bool
 // prunable says what a pruning would drop, or nil.
 func (b *Baseline) prunable(keep int) *Pruned {
 	m := &b.Manifest
-	var records []int // that measured
+	records := []int{m.measured()} // that brought something
 	for _, e := range b.Ledger {
 		records = append(records, e.Record)
 	}
-	records = slices.Compact(append(records, m.measured()))
-	before := records[max(0, len(records)-keep)]
+	slices.Sort(records)
+	records = slices.Compact(records)
+	// One whose recorder was late has a higher number than the samples' own.
+	before := min(records[max(0, len(records)-keep)], m.measured())
 	if m.Anchor != nil {
 		at := slices.IndexFunc(b.Ledger, func(e Entry) bool { return e.Base == m.Anchor.Commit || e.Head == m.Anchor.Commit })
 		if at >= 0 {

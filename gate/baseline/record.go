@@ -16,29 +16,77 @@ type Source struct {
 	Hash   string  // the bundle's
 	Ratios []Ratio // what the session says of its timed tests
 	RunURL string  // where it was measured, in CI
+	// IsAncestor tells whether a commit is an ancestor of another, or the same;
+	// nil where nobody can be asked, and then the order of commits is not checked.
+	IsAncestor func(ctx context.Context, ancestor, of string) (bool, error)
 }
+
+// ErrStranger: the stored baseline was measured at a commit that is not of the
+// history that is recorded.
+var ErrStranger = errors.New("the stored baseline is of another history")
 
 // Record stores the head side of a bundle as the baseline of its suite and
 // machine class, in place of the one that is there.
+//
+// A bundle that the same run has recorded already is not recorded again, so that
+// a recorder that does not know whether it has succeeded can try again. Where the stored
+// baseline is of a later commit, because its recorder was faster, it stays, and
+// the ledger gets what this session says.
 func Record(ctx context.Context, s Store, src Source) (*Baseline, error) {
 	m := &src.Bundle.Manifest
 	if err := recordable(m); err != nil {
 		return nil, fmt.Errorf("recording a baseline: %w", err)
 	}
 	return change(ctx, s, m.Suite, m.Machine.ClassID, func(old *Baseline) (map[string][]byte, error) {
+		if old == nil {
+			return encode(src, nil)
+		}
+		later, err := src.olderThan(ctx, old)
+		switch {
+		case err != nil:
+			return nil, err
+		case src.RunURL != "" && old.Manifest.RunURL == src.RunURL && old.Manifest.Bundle == src.Hash:
+			return nil, nil
+		case later:
+			return encodeLate(src, old)
+		}
 		return encode(src, old)
 	})
 }
 
-// change updates a baseline and reads it back.
+// olderThan tells whether the stored baseline is of a later commit.
+func (src *Source) olderThan(ctx context.Context, old *Baseline) (bool, error) {
+	head, stored := src.Bundle.Manifest.Head.Commit, old.Manifest.Commit
+	if src.IsAncestor == nil || head == stored {
+		return false, nil
+	}
+	follows, err := src.IsAncestor(ctx, stored, head)
+	if err != nil || follows {
+		return false, err
+	}
+	later, err := src.IsAncestor(ctx, head, stored)
+	if err == nil && !later {
+		err = fmt.Errorf("baseline %s: %w: it was measured at %s, which is neither before nor after %s: if the branch was rewritten, remove the baseline, and the next recording begins anew",
+			old.Place, ErrStranger, stored, head)
+	}
+	return later, err
+}
+
+// change updates a baseline, and gives what it has written, or what is stored
+// where nothing was to be written.
 func change(ctx context.Context, s Store, suite, class string, next func(old *Baseline) (map[string][]byte, error)) (*Baseline, error) {
 	refused := false
-	err := s.update(ctx, suite, class, func(old *Baseline) (map[string][]byte, error) {
-		data, err := next(old)
+	var written map[string][]byte
+	err := s.update(ctx, suite, class, func(old *Baseline) (data map[string][]byte, err error) {
+		written, err = next(old)
 		refused = err != nil
-		return data, err
+		return written, err
 	})
 	switch {
+	case err == nil && written != nil:
+		// Not read back: another recorder may have followed already, and a store
+		// that many machines serve may show the past for a while.
+		return parse(s.place(suite, class), suite, class, written)
 	case err == nil:
 		return s.Load(ctx, suite, class)
 	case refused || errors.Is(err, ErrUnreachable):
@@ -84,9 +132,8 @@ func encode(src Source, old *Baseline) (map[string][]byte, error) {
 		ledger = b.Manifest.follow(old)
 	}
 	b.Manifest.LedgerBefore = Prefix{len(ledger), sum(ledger)}
-	for _, r := range sortedRatios(src.Ratios) {
-		line, err := encodeEntry(Entry{Record: b.Manifest.Record, Previous: b.Manifest.Previous, Base: bm.Base.Commit, Head: bm.Head.Commit, Ratio: r,
-			Class: bm.Machine.ClassID, Toolchain: bm.Toolchain, Anchor: b.Manifest.Anchor != nil && b.Manifest.Anchor.Commit == bm.Base.Commit})
+	for _, e := range b.Manifest.entries(src) {
+		line, err := encodeEntry(e)
 		if err != nil {
 			return nil, err
 		}
@@ -107,6 +154,49 @@ func encode(src Source, old *Baseline) (map[string][]byte, error) {
 		return nil, err
 	}
 	return data, seal(&b.Manifest, data)
+}
+
+// encodeLate gives the files of a baseline that stays as it is, with what a
+// session of an earlier commit says in its ledger; nil where that is there
+// already, or nothing.
+func encodeLate(src Source, old *Baseline) (map[string][]byte, error) {
+	return revise(old, func(m *Manifest, ledger []byte) ([]byte, error) {
+		fresh := false
+		for _, e := range m.entries(src) {
+			if !old.knows(e) {
+				fresh = true
+			}
+			line, err := encodeEntry(e)
+			if err != nil {
+				return nil, err
+			}
+			ledger = append(ledger, line...)
+		}
+		if !fresh {
+			return nil, nil
+		}
+		return ledger, nil
+	})
+}
+
+// knows: the ledger has what e says of its session.
+func (b *Baseline) knows(e Entry) bool {
+	return slices.ContainsFunc(b.Ledger, func(have Entry) bool {
+		return have.Base == e.Base && have.Head == e.Head && have.Ratio == e.Ratio
+	})
+}
+
+// entries are the lines that a recording adds to the ledger.
+func (m *Manifest) entries(src Source) []Entry {
+	bm := &src.Bundle.Manifest
+	var entries []Entry
+	for _, r := range sortedRatios(src.Ratios) {
+		entries = append(entries, Entry{
+			Record: m.Record, Previous: m.Previous, Base: bm.Base.Commit, Head: bm.Head.Commit, Ratio: r,
+			Class: bm.Machine.ClassID, Toolchain: bm.Toolchain, Anchor: m.Anchor != nil && m.Anchor.Commit == bm.Base.Commit,
+		})
+	}
+	return entries
 }
 
 // seal adds the manifest to the files.

@@ -27,6 +27,8 @@ type Store interface {
 	Verify(ctx context.Context, suite, class string) (*Baseline, error)
 	Close() error
 
+	// place is where a baseline lies, for people.
+	place(suite, class string) string
 	// update replaces what is stored by what next makes of it (nil: there is none
 	// yet). Of two that update at once, one comes after the other: next may be
 	// called several times, and sees what it follows. A writer that dies leaves
@@ -59,7 +61,7 @@ func Open(ctx context.Context, place, dir string) (Store, error) {
 	if path := filepath.FromSlash(place); filepath.IsAbs(path) {
 		return Folder(path), nil
 	}
-	return Folder(filepath.Join(dir, filepath.FromSlash(place))), nil
+	return folderBelow(dir, filepath.FromSlash(place)), nil
 }
 
 // Find looks a baseline up: the machine's own class first, else any other, of
