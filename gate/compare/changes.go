@@ -40,10 +40,26 @@ func (p Pair) LogRatio(unit, better string) (d float64, ok bool) {
 	if !ok1 || !ok2 {
 		return 0, false
 	}
+	if unit == recording.MutexWait || unit == recording.Block {
+		least := p.contentionFloor()
+		base, head = base+least, head+least
+	}
 	if better == "higher" {
 		return LogRatio(head, base), true
 	}
 	return LogRatio(base, head), true
+}
+
+// contentionShare of a pair's time is added to the waiting of both sides before
+// they are compared: twice as much of next to nothing is still next to nothing.
+const contentionShare = 0.01
+
+// contentionFloor is the same for both sides, so that swapping them still negates
+// the ratio.
+func (p Pair) contentionFloor() float64 {
+	base, _ := value(p.Base, "sec/op")
+	head, _ := value(p.Head, "sec/op")
+	return contentionShare * (base + head) / 2
 }
 
 func value(s recording.Sample, unit string) (float64, bool) {

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/perfgate/perfgate/gate/recording"
 )
 
 func near(a, b, relative float64) bool {
@@ -128,6 +130,27 @@ func TestSwappingTheSidesSwapsTheDirections(t *testing.T) {
 	for _, v := range [][2]float64{{1, 2}, {3, 7.1}, {0, 1}, {-1, 4}, {1e-300, 1e300}} {
 		if LogRatio(v[0], v[1]) != -LogRatio(v[1], v[0]) || LogRatio(v[0], v[1]) <= 0 {
 			t.Errorf("LogRatio(%v) is not antisymmetric", v)
+		}
+	}
+}
+
+func TestContentionCountsAgainstTheTimeOfTheRun(t *testing.T) {
+	pair := func(base, head float64) Pair {
+		side := func(waited float64) recording.Sample {
+			return recording.Sample{Values: []recording.Value{{Unit: "sec/op", Value: 1e-3}, {Unit: recording.MutexWait, Value: waited}}}
+		}
+		return Pair{Base: side(base), Head: side(head)}
+	}
+	for _, tc := range []struct{ base, head, want float64 }{
+		{0, 0, 0},
+		{1e-9, 2e-9, math.Log(10.002 / 10.001)}, // beside 1 % of the time, 10 µs
+		{0, 10e-6, math.Log(2)},                 // 1 % more
+		{100e-6, 210e-6, math.Log(2)},           // of 11 %, to 22 %
+		{210e-6, 100e-6, -math.Log(2)},          // swapped
+		{500e-6, 500e-6, 0},
+	} {
+		if got, ok := pair(tc.base, tc.head).LogRatio(recording.MutexWait, "lower"); !ok || !near(got, tc.want, 1e-6) {
+			t.Errorf("%v to %v: %v, want %v", tc.base, tc.head, got, tc.want)
 		}
 	}
 }

@@ -33,6 +33,7 @@ type job struct {
 	cores     []int  // pinned to these, or free when empty
 	timeout   time.Duration
 	planning  bool   // the run only chooses how to measure
+	contended bool   // the run tells how long goroutines waited
 	extra     int    // one operation in so many is done twice; 0 for none
 	tmp       string // its folder for temporary files, or empty for the caller's
 }
@@ -67,6 +68,9 @@ func start(ctx context.Context, j job, meet bool) (*proc, error) {
 	p.cmd.Env = environment(j.procs)
 	if j.planning {
 		p.cmd.Env = append(p.cmd.Env, "PERFGATE_PLAN=1")
+	}
+	if j.contended {
+		p.cmd.Env = append(p.cmd.Env, "PERFGATE_CONTENTION=1")
 	}
 	if j.extra > 0 {
 		p.cmd.Env = append(p.cmd.Env, "PERFGATE_EXTRA="+strconv.Itoa(j.extra))

@@ -82,7 +82,7 @@ func (s *session) registerPlan(p *plan) {
 		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: p.key, Channel: recording.CoRun, Reason: p.coRunWhy, N: p.n, ExactN: p.exactN})
 	}
 	if p.wall {
-		for _, u := range p.wallUnits() {
+		for _, u := range append(p.wallUnits(), recording.MutexWait, recording.Block) {
 			add(wallKey, u, recording.Wall)
 		}
 		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: wallKey, Channel: recording.Wall, Reason: p.wallWhy, N: p.wallN, ExactN: p.exactN})
@@ -315,7 +315,7 @@ func (s *session) wallPair(ctx context.Context, p *plan, order []role) ([]record
 		var ended []finished
 		for _, r := range order {
 			j := s.leafJob(p, p.wallN, len(s.Cores))
-			j.cores = nil
+			j.cores, j.contended = nil, true
 			f, err := s.runAlone(ctx, r, p.path, j)
 			if err != nil {
 				return nil, false, err
