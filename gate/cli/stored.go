@@ -66,7 +66,7 @@ const baselineTimeout = 20 * time.Second
 func (r *run) findBaseline(ctx context.Context, place, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, baselineTimeout)
 	defer cancel()
-	store, err := baseline.Open(ctx, place, dir)
+	store, err := r.env.openPlace(ctx, place, dir)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func anchorDrift(b *baseline.Baseline, family []recording.Test) *recording.Ancho
 // one.
 const defaultBaselines = "baselines"
 
-const baselineFlagHelp = "the stored baselines are in `PLACE`: a folder, or a URL such as s3://BUCKET/PREFIX (default: what perfgate.yml says)"
+const baselineFlagHelp = "the stored baselines are in `PLACE`: a folder, branch:NAME, or a URL such as s3://BUCKET/PREFIX (default: what perfgate.yml says)"
 
 // openBaselines opens the store that a command works on: the flag's, or that of
 // the perfgate.yml in the working folder. Shown is its name for people.
@@ -138,7 +138,7 @@ func (e *Env) openBaselines(ctx context.Context, place string) (store baseline.S
 			return nil, "", err
 		}
 	}
-	store, err = baseline.Open(ctx, place, e.Dir)
+	store, err = e.openPlace(ctx, place, e.Dir)
 	return store, strings.TrimSuffix(place, "/"), err
 }
 

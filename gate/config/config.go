@@ -21,8 +21,8 @@ type Config struct {
 	// Comment is when a pull request gets a comment: CommentAlways,
 	// CommentOnChange or CommentNever.
 	Comment string
-	// Baseline is the path (relative to the module) or URL of stored baselines,
-	// or empty.
+	// Baseline is the path (relative to the module), the branch (see Branch) or
+	// the URL of stored baselines, or empty.
 	Baseline string
 }
 

@@ -105,6 +105,7 @@ func TestParseRefuses(t *testing.T) {
 		{"comment", "version: 1\ncomment: yes\n", `:2: comment "yes": write always or on-change or never`},
 		{"plain http", "version: 1\nbaseline: http://x/y\n", `:2: baseline "http://x/y": write s3://BUCKET/PREFIX, file:///FOLDER`},
 		{"credentials", "version: 1\nbaseline: s3://id:key@bucket/x\n", ":2: baseline: credentials do not belong"},
+		{"branch", "version: 1\nbaseline: branch:-x\n", `:2: baseline "branch:-x": write branch:NAME`},
 		{"alias", "version: 1\ninputs: &i [a]\nbaseline: *i\n", ":3: baseline must be a text"},
 		{"merge", "version: 1\n<<: {comment: never}\n", ":2: perfgate.yml has a key that is no plain word"},
 	}

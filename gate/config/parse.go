@@ -220,9 +220,16 @@ func (p parser) baseline(n *yaml.Node, dst *string) error {
 		u, err := url.Parse(s)
 		switch {
 		case err != nil || u.Scheme != "s3" && u.Scheme != "file" || u.Host+u.Path == "" || strings.ContainsFunc(s, unicode.IsSpace):
-			return p.errorf(n.Line, "baseline %q: write s3://BUCKET/PREFIX, file:///FOLDER, or a path inside the module", s)
+			return p.errorf(n.Line, "baseline %q: write s3://BUCKET/PREFIX, file:///FOLDER, branch:NAME, or a path inside the module", s)
 		case u.User != nil:
 			return p.errorf(n.Line, "baseline: credentials do not belong into this file: put them into the environment")
+		}
+		*dst = s
+		return nil
+	}
+	if _, isBranch, err := Branch(s); isBranch {
+		if err != nil {
+			return p.errorf(n.Line, "%v", err)
 		}
 		*dst = s
 		return nil
