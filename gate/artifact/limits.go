@@ -9,9 +9,9 @@ const (
 	// FileBytesMax and TotalBytesMax bound one file and all files, inflated.
 	FileBytesMax  = 64 << 20
 	TotalBytesMax = 128 << 20
-	// EntriesMax bounds files and folders. A bundle has five files; profiles are
-	// 2 sides x 8 replicates x 4 kinds for each benchmark that changed, so this is
-	// room for sixty of them.
+	// EntriesMax bounds files and folders. A bundle has six files; profiles are
+	// 2 sides x 8 replicates x 4 kinds for each benchmark that changed, with a folder
+	// for each side of it, so this is room for sixty of them.
 	EntriesMax = 4096
 	// NameBytesMax and NameDepthMax bound the path of a file.
 	NameBytesMax = 512
@@ -30,6 +30,8 @@ const (
 	// RunBytesMax bounds the inflated bundles of all shards together: they are in
 	// memory at once.
 	RunBytesMax = 512 << 20
+	// ProfilesMax bounds the profiles of all shards together, as in one bundle.
+	ProfilesMax = 4096
 	// AttemptMax bounds the attempts of a run; GitHub allows 50.
 	AttemptMax = 1000
 	// WorkMax bounds the steps of deciding: each pair is offered to each test, and

@@ -173,8 +173,13 @@ func (r Results) Bundle() (recording.Bundle, error) {
 	whole := *r.Shards[0].Bundle
 	if whole.Manifest.Shard != nil {
 		parts := make([]recording.Bundle, len(r.Shards))
+		profiles := 0
 		for i, s := range r.Shards {
 			parts[i] = *s.Bundle
+			profiles += len(s.Bundle.Manifest.Profiles)
+		}
+		if profiles > ProfilesMax {
+			return recording.Bundle{}, fmt.Errorf("joining the shards: they have %d profiles, at most %d are read", profiles, ProfilesMax)
 		}
 		var err error
 		if whole, err = recording.Merge(parts); err != nil {

@@ -13,7 +13,7 @@ import (
 // be read again; each is far beyond what a measurement makes. A suite of 2,000
 // benchmarks with 4 metrics each is the largest that anybody was thinking of.
 const (
-	manifestBytesMax  = 32 << 20 // 20,000 benchmarks and 60,000 tests at 400 bytes each
+	manifestBytesMax  = 32 << 20 // and diff.json; 20,000 benchmarks and 60,000 tests at 400 bytes each
 	benchmarksMax     = 20_000
 	familyMax         = 60_000
 	outcomesMax       = 20_000
@@ -30,6 +30,7 @@ const (
 	iterationsMax     = 1 << 40 // a run of an hour at 0.3 ns per iteration
 	pairMax, roundMax = 1_000_000, 1_000_000
 	procsMax, coreMax = 1 << 16, 1 << 16
+	lineMax           = 1 << 30
 	secondsMax        = 366 * 24 * 3600
 	wordBytesMax      = 4 << 10  // a name, path, ref, hash or unit
 	textBytesMax      = 64 << 10 // the detail of an outcome, a warning, the pattern of a rule
@@ -66,7 +67,8 @@ func checkNumbers(m *Manifest) error {
 	for _, s := range []struct {
 		what  string
 		value float64
-	}{{"budget-seconds", m.BudgetSeconds}, {"wall-seconds", m.WallSeconds}, {"cpu-seconds", m.CPUSeconds}} {
+	}{{"budget-seconds", m.BudgetSeconds}, {"wall-seconds", m.WallSeconds}, {"cpu-seconds", m.CPUSeconds},
+		{"profile-seconds", m.ProfileSeconds}} {
 		if err := checkSeconds(s.what, s.value); err != nil {
 			return err
 		}
@@ -74,6 +76,9 @@ func checkNumbers(m *Manifest) error {
 	for _, b := range m.Benchmarks {
 		if b.N < 0 || b.N > iterationsMax || b.ExactN < 0 || b.ExactN > iterationsMax {
 			return fmt.Errorf("benchmarks: %.200s: %d and %d iterations, want 0 to %d", b.Key, b.N, b.ExactN, iterationsMax)
+		}
+		if b.Line < 0 || b.Line > lineMax {
+			return fmt.Errorf("benchmarks: %.200s: line %d", b.Key, b.Line)
 		}
 	}
 	for _, w := range m.Waivers {
@@ -105,7 +110,7 @@ func checkWords(m *Manifest) error {
 		words = append(words, key, value)
 	}
 	for _, b := range m.Benchmarks {
-		words = append(words, string(b.Channel), b.BenchHash)
+		words = append(words, string(b.Channel), b.BenchHash, b.File)
 	}
 	for _, o := range m.Outcomes {
 		words = append(words, o.Key.Pkg, o.Key.Name, string(o.Side), string(o.Kind))
@@ -175,20 +180,48 @@ func checkBaseline(m *Manifest) error {
 		return fmt.Errorf("baseline: %w", err)
 	}
 	for _, c := range ref.Checks {
-		if err := checkKey(c.Key); err != nil {
-			return fmt.Errorf("baseline: %w", err)
-		}
-		if err := checkUnit(c.Unit); err != nil {
-			return fmt.Errorf("baseline: %w", err)
-		}
-		values := []Value{{c.Unit, c.Stored}, {c.Unit, c.Head}}
+		values := []float64{c.Stored, c.Head}
 		if c.Base != nil {
-			values = append(values, Value{c.Unit, *c.Base})
+			values = append(values, *c.Base)
 		}
-		for _, v := range values {
-			if err := checkValue(v); err != nil {
-				return fmt.Errorf("baseline: %.200s: %w", c.Key, err)
-			}
+		if err := checkStored(c.Key, c.Unit, values...); err != nil {
+			return err
+		}
+	}
+	return checkAnchor(ref.Anchor)
+}
+
+func checkAnchor(anchor *AnchorDrift) error {
+	switch {
+	case anchor == nil:
+		return nil
+	case len(anchor.Rows) > familyMax || anchor.Broken < 0:
+		return fmt.Errorf("baseline: %d rows and %d without a chain since the anchor, at most %d rows are read", len(anchor.Rows), anchor.Broken, familyMax)
+	}
+	if err := checkLengths([]string{anchor.Ref, anchor.Commit}, wordBytesMax); err != nil {
+		return fmt.Errorf("baseline: %w", err)
+	}
+	for _, d := range anchor.Rows {
+		if err := checkStored(d.Key, d.Unit, d.Ratio, d.Lo, d.Hi); err != nil {
+			return err
+		}
+		if d.Links < 0 || d.Ratio < 0 || d.Lo < 0 || d.Hi < 0 {
+			return fmt.Errorf("baseline: %.200s: a drift of %v over %d links", d.Key, d.Ratio, d.Links)
+		}
+	}
+	return nil
+}
+
+func checkStored(key Key, unit string, values ...float64) error {
+	if err := checkKey(key); err != nil {
+		return fmt.Errorf("baseline: %w", err)
+	}
+	if err := checkUnit(unit); err != nil {
+		return fmt.Errorf("baseline: %w", err)
+	}
+	for _, v := range values {
+		if err := checkValue(Value{unit, v}); err != nil {
+			return fmt.Errorf("baseline: %.200s: %w", key, err)
 		}
 	}
 	return nil

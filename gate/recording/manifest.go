@@ -283,12 +283,14 @@ type Manifest struct {
 	Seed       uint64          `json:"seed"` // of every coin: order, core, benchmark order
 	Policy     config.Policy   `json:"policy"`
 	Waivers    []config.Waiver `json:"waivers,omitempty"` // asked for by the commits of the head side
-	Units      map[string]Unit `json:"units"`
-	Benchmarks []Benchmark     `json:"benchmarks"`
-	Family     []Test          `json:"family"`
-	Outcomes   []Outcome       `json:"outcomes,omitempty"`
-	Baseline   *BaselineRef    `json:"baseline,omitempty"`
-	Warnings   []string        `json:"warnings,omitempty"`
+	// WaiversAllowed: the base side's policy lets regressions be accepted.
+	WaiversAllowed bool            `json:"waivers-allowed,omitempty"`
+	Units          map[string]Unit `json:"units"`
+	Benchmarks     []Benchmark     `json:"benchmarks"`
+	Family         []Test          `json:"family"`
+	Outcomes       []Outcome       `json:"outcomes,omitempty"`
+	Baseline       *BaselineRef    `json:"baseline,omitempty"`
+	Warnings       []string        `json:"warnings,omitempty"`
 	// OutOfTime: the budget ended before every test was decided or at its cap.
 	OutOfTime bool `json:"out-of-time,omitempty"`
 	// BudgetSeconds is the suite's time budget, WallSeconds and CPUSeconds what

@@ -79,8 +79,13 @@ type ModuleChange struct {
 
 // decodeDiff reads what encodeAttachments wrote, and nothing else.
 func decodeDiff(data []byte) (*Diff, error) {
-	if err := checkJSON(data); err != nil {
-		return nil, fmt.Errorf("%s%w", diffFile, err)
+	if len(data) > manifestBytesMax {
+		return nil, fmt.Errorf("%s: %d bytes, at most %d are read", diffFile, len(data), manifestBytesMax)
+	}
+	for _, check := range []func([]byte) error{checkUTF8, checkJSON} {
+		if err := check(data); err != nil {
+			return nil, fmt.Errorf("%s%w", diffFile, err)
+		}
 	}
 	var d Diff
 	dec := json.NewDecoder(bytes.NewReader(data))
