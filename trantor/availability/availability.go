@@ -28,7 +28,10 @@ type Config struct {
 	BatchBytesMax int // a larger batch of a peer is refused
 	WindowSize    int // batches of one creator that are not ordered
 	HeldBytesMax  int // bytes of one creator's batches that are not ordered
-	Buckets       int // as the mempool's Buckets
+	// StoringBytesMax is how many bytes of peers' batches may be on their way to the
+	// disk, in equal shares; one batch of each creator always may.
+	StoringBytesMax int
+	Buckets         int // as the mempool's Buckets
 	// CheckVote is the mempool's: a batch with a transaction of
 	// types.ConfigClient that it refuses is not acknowledged.
 	CheckVote   func(payload []byte, replicas int) error
@@ -50,6 +53,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("availability: WindowSize is %d, want 1 to %d", c.WindowSize, types.MaxWindow)
 	case c.HeldBytesMax < c.BatchBytesMax:
 		return fmt.Errorf("availability: HeldBytesMax is %d, less than a batch of %d", c.HeldBytesMax, c.BatchBytesMax)
+	case c.StoringBytesMax < 0:
+		return fmt.Errorf("availability: StoringBytesMax is %d, want 0 or more", c.StoringBytesMax)
 	case c.Buckets < 0:
 		return fmt.Errorf("availability: Buckets is %d, want 0 or more", c.Buckets)
 	case c.BucketGrace < 0:
@@ -68,6 +73,7 @@ type Stats struct {
 	BadSize        uint64 // batches larger than BatchBytesMax
 	OutsideWindow  uint64 // batches with a number that is used or too far ahead
 	HeldFull       uint64 // batches beyond HeldBytesMax
+	StoringFull    uint64 // batches beyond their creator's share of StoringBytesMax
 	Malformed      uint64 // batches that do not decode
 	ForeignBuckets uint64 // batches with a transaction that is not their creator's to order
 	BadVotes       uint64 // batches with a transaction of types.ConfigClient that is no vote
@@ -165,6 +171,8 @@ func (a *Availability) Apply(ev mir.Event, out *mir.Out) {
 		a.startQueued(out)
 	case durable:
 		a.onDurable(e.no, out)
+	case stored:
+		a.onStored(e, out)
 	case types.NeedBatch:
 		a.onNeedBatch(e.Cert, out)
 	case types.BatchUsed:

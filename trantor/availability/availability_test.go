@@ -277,15 +277,16 @@ func TestMessagesOfOtherModulesAreCounted(t *testing.T) {
 
 func TestValidateNamesTheBadSetting(t *testing.T) {
 	for setting, spoil := range map[string]func(*Config){
-		"Members":       func(c *Config) { c.Members = quorum.Membership{} },
-		"ConfigDelay":   func(c *Config) { c.ConfigDelay = 0 },
-		"BatchBytesMax": func(c *Config) { c.BatchBytesMax = 0 },
-		"WindowSize":    func(c *Config) { c.WindowSize = types.MaxWindow + 1 },
-		"HeldBytesMax":  func(c *Config) { c.HeldBytesMax = c.BatchBytesMax - 1 },
-		"Buckets":       func(c *Config) { c.Buckets = -1 },
-		"BucketGrace":   func(c *Config) { c.BucketGrace = -1 },
-		"KeepEpochs":    func(c *Config) { c.KeepEpochs = -1 },
-		"RetryAfter":    func(c *Config) { c.RetryAfter = 0 },
+		"Members":         func(c *Config) { c.Members = quorum.Membership{} },
+		"ConfigDelay":     func(c *Config) { c.ConfigDelay = 0 },
+		"BatchBytesMax":   func(c *Config) { c.BatchBytesMax = 0 },
+		"WindowSize":      func(c *Config) { c.WindowSize = types.MaxWindow + 1 },
+		"HeldBytesMax":    func(c *Config) { c.HeldBytesMax = c.BatchBytesMax - 1 },
+		"StoringBytesMax": func(c *Config) { c.StoringBytesMax = -1 },
+		"Buckets":         func(c *Config) { c.Buckets = -1 },
+		"BucketGrace":     func(c *Config) { c.BucketGrace = -1 },
+		"KeepEpochs":      func(c *Config) { c.KeepEpochs = -1 },
+		"RetryAfter":      func(c *Config) { c.RetryAfter = 0 },
 	} {
 		cfg := config(0, 4)
 		spoil(&cfg)

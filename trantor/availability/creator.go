@@ -9,6 +9,7 @@ type creator struct {
 	used    *types.Window // numbers that are delivered
 	batches map[types.BatchNo]*entry
 	bytes   int // Invariant: of the batches held that are not used.
+	storing int // Invariant: of the batches that the store has and that are not durable yet, used or not.
 	early   []Batch
 }
 
@@ -30,6 +31,8 @@ type heldBatch struct {
 	data   []byte
 	epoch  types.Epoch // in which it was made, for one that is held
 	ack    []byte      // the signature, kept so that a repeated batch costs no second one
+	// durable: it may be acknowledged. Own batches have that in their collection.
+	durable bool
 }
 
 // usedBatch is a number that was delivered at epoch.

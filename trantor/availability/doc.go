@@ -53,6 +53,10 @@
 // sent never names another batch. The record goes when the batch is collected.
 // Empty batches need none: there is nothing to hold.
 //
+// A disk may be slower than all creators together. Of what peers send,
+// StoringBytesMax at most is on its way to the disk, each creator having its share
+// of that; what is beyond is refused, and a correct creator sends it again.
+//
 // # Order
 //
 // Certificates of one's own batches go to ordering in the order of their numbers,

@@ -39,17 +39,15 @@ func (a *Availability) onVoid(from types.NodeID, no types.BatchNo, out *mir.Out)
 	a.send([]types.NodeID{from}, Ack{No: no, Batch: types.VoidDigest, Sig: e.void}, out)
 }
 
-// onRepeated answers a batch that is held already. Its record may not be durable
-// yet; what is persisted after it will be so later.
+// onRepeated answers a batch that is held already, once it is durable: until then
+// the answer is on its way.
 func (a *Availability) onRepeated(from types.NodeID, m Batch, e *entry, out *mir.Out) {
-	if !bytes.Equal(m.Data, e.held.data) {
+	switch {
+	case !bytes.Equal(m.Data, e.held.data):
 		a.stats.Equivocations++
-		return
+	case e.held.durable:
+		a.acknowledge(from, m.No, &e.held, out)
 	}
-	if e.held.ack == nil { // It was recovered.
-		e.held.ack = a.cfg.Crypto.Sign(AckDomain, signedAck(BatchID{Creator: from, No: m.No, Digest: e.held.digest}))
-	}
-	out.Emit(a.cfg.Store, types.Persist{Then: a.acknowledge(from, m.No, e.held)})
 }
 
 // mayHold tells whether a new batch is within the creator's bounds and buckets.
@@ -60,6 +58,8 @@ func (a *Availability) mayHold(from types.NodeID, m Batch) bool {
 	switch {
 	case c.bytes+len(m.Data) > a.cfg.HeldBytesMax:
 		a.stats.HeldFull++
+	case c.storing > 0 && c.storing+len(m.Data) > a.storingShare():
+		a.stats.StoringFull++
 	case a.cfg.Buckets == 0:
 		return a.acceptable(from, m, nil)
 	case !known && (m.Epoch == a.epoch || m.Epoch == a.epoch+1):
@@ -110,21 +110,47 @@ func (a *Availability) isVote(payload []byte) bool {
 	return a.cfg.CheckVote != nil && a.cfg.CheckVote(payload, a.schedule.Last().Members.Slots()) == nil
 }
 
-// hold stores a batch, makes it durable, and then acknowledges it.
+// storingShare is how many bytes of one creator may be on their way to the disk,
+// beside a first batch of any size.
+func (a *Availability) storingShare() int { return a.cfg.StoringBytesMax / len(a.creators) }
+
+// stored is what the store answers when a peer's batch is durable.
+type stored struct {
+	id    BatchID
+	bytes int
+}
+
+func (stored) EventName() string { return "availability.Stored" }
+
+// hold stores a batch and makes it durable.
 func (a *Availability) hold(from types.NodeID, m Batch, out *mir.Out) {
 	id := BatchID{Creator: from, No: m.No, Digest: types.HashBatch(m.Data)}
-	sig := a.cfg.Crypto.Sign(AckDomain, signedAck(id))
-	e := a.creators[from].hold(m.No, heldBatch{digest: id.Digest, data: m.Data, epoch: m.Epoch, ack: sig})
+	c := a.creators[from]
+	c.hold(m.No, heldBatch{digest: id.Digest, data: m.Data, epoch: m.Epoch})
+	c.storing += len(m.Data)
 	out.Emit(a.cfg.Store, types.Persist{
 		Puts: []types.Record{recordOf(id, m.Epoch, m.Data)},
-		Then: a.acknowledge(from, m.No, e.held),
+		Then: []mir.Event{{To: a.cfg.Self, Body: stored{id: id, bytes: len(m.Data)}}},
 	})
 	a.arrived(id, m.Data, out)
 }
 
-func (a *Availability) acknowledge(to types.NodeID, no types.BatchNo, b heldBatch) []mir.Event {
-	ack := Ack{No: no, Batch: b.digest, Sig: b.ack}
-	return []mir.Event{{To: a.cfg.Net, Body: a.message([]types.NodeID{to}, ack)}}
+// onStored acknowledges a batch that is durable, unless it was dropped meanwhile:
+// then its number is used up.
+func (a *Availability) onStored(e stored, out *mir.Out) {
+	c := a.creators[e.id.Creator]
+	c.storing -= e.bytes
+	if b := c.batches[e.id.No]; b != nil && b.held.digest == e.id.Digest {
+		b.held.durable = true
+		a.acknowledge(e.id.Creator, e.id.No, &b.held, out)
+	}
+}
+
+func (a *Availability) acknowledge(to types.NodeID, no types.BatchNo, b *heldBatch, out *mir.Out) {
+	if b.ack == nil {
+		b.ack = a.cfg.Crypto.Sign(AckDomain, signedAck(BatchID{Creator: to, No: no, Digest: b.digest}))
+	}
+	a.send([]types.NodeID{to}, Ack{No: no, Batch: b.digest, Sig: b.ack}, out)
 }
 
 // takeEarly looks again at the batches that were put aside.

@@ -47,7 +47,7 @@ func readRecord(r types.Record) (BatchID, heldBatch, error) {
 	if id.Creator >= types.MaxReplicas {
 		return BatchID{}, heldBatch{}, fmt.Errorf("availability: record %x: replica %d, limit %d", r.Key, id.Creator, types.MaxReplicas)
 	}
-	return id, heldBatch{digest: id.Digest, data: r.Value, epoch: types.Epoch(binary.BigEndian.Uint64(r.Key[13:]))}, nil
+	return id, heldBatch{digest: id.Digest, data: r.Value, epoch: types.Epoch(binary.BigEndian.Uint64(r.Key[13:])), durable: true}, nil
 }
 
 // Recover takes the batches of an earlier run, before the first event. Those that

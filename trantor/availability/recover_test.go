@@ -45,14 +45,67 @@ func TestNothingIsSentBeforeItIsDurable(t *testing.T) {
 	r.slow = true
 	r.want("set", own("x"))
 	r.want("set set", sent(3, 0, "y"), sent(3, 0, "y"), acked(1, ownID(0, 0, "x")), acked(2, ownID(0, 0, "x")), tick{}, tick{})
-	var got []string
-	for _, ev := range r.then(r.late) {
-		got = append(got, r.describe(ev.Body))
+	r.wantLate("batch(0 x)>[1 2 3] cert(0 by [0 1 2]) ack(0)>[3]")
+}
+
+// A batch is written once, however often its creator sends it.
+func TestARepeatedBatchIsNotPersistedAgain(t *testing.T) {
+	r := newRig(t, config(0, 4))
+	r.slow = true
+	r.want("", sent(3, 0, "y"), sent(3, 0, "y"), sent(3, 0, "y"))
+	r.wantLate("ack(0)>[3]")
+	r.want("ack(0)>[3]", sent(3, 0, "y"))
+	if r.persists != 1 {
+		t.Errorf("%d writes, want 1", r.persists)
 	}
-	want := "batch(0 x)>[1 2 3] cert(0 by [0 1 2]) ack(0)>[3] ack(0)>[3]"
-	if got := strings.Join(got, " "); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	r = r.restart(nil)
+	r.feed(r.begun(0))
+	r.want("ack(0)>[3]", sent(3, 0, "y"))
+	if r.persists != 0 {
+		t.Errorf("%d writes after a restart, want none", r.persists)
 	}
+}
+
+// What the log says about a number while its batch is being written does not make
+// another batch one that is on this disk.
+func TestOnlyTheBatchThatWasWrittenIsAcknowledged(t *testing.T) {
+	r := newRig(t, config(0, 4))
+	r.slow = true
+	r.feed(sent(3, 0, "y"), need(idOf(3, 0, "x"), 1, 2))
+	r.want("data(x)", from(1, answer(idOf(3, 0, "x"), "x")))
+	r.feed(used(idOf(3, 0, "x"), 0))
+	r.wantLate("")
+}
+
+// Of a creator two batches of 40 bytes may be on their way to the disk, whether
+// they are delivered in the meantime or not.
+func TestCreatorsHaveTheirSharesOfWhatWaitsForTheDisk(t *testing.T) {
+	const text = "sixteen bytes!!!"
+	cfg := config(0, 4)
+	cfg.StoringBytesMax = 4 * (2*40 + 10)
+	r := newRig(t, cfg)
+	r.slow = true
+	r.want("", sent(1, 0, text), used(idOf(1, 0, text), 0), sent(1, 1, text))
+	r.want("", sent(1, 2, text), sent(1, 3, text))
+	if got := r.a.Stats().StoringFull; got != 2 || r.persists != 2 {
+		t.Errorf("%d batches refused and %d written, want 2 each", got, r.persists)
+	}
+	r.want("", sent(2, 0, text))
+	r.wantLate("ack(0)>[1] ack(1)>[1] ack(0)>[2]")
+	r.want("", sent(1, 2, text), sent(1, 3, text), sent(1, 4, text))
+	r.wantLate("ack(2)>[1] ack(3)>[1]")
+	if got := r.a.creators[1].storing; got != 0 {
+		t.Errorf("%d bytes are counted that are durable", got)
+	}
+}
+
+func TestOneBatchOfEachCreatorMayAlwaysBeStored(t *testing.T) {
+	cfg := config(0, 4)
+	cfg.StoringBytesMax = 0
+	r := newRig(t, cfg)
+	r.slow = true
+	r.want("", sent(1, 0, "x"), sent(1, 1, "y"), sent(2, 0, "z"))
+	r.wantLate("ack(0)>[1] ack(0)>[2]")
 }
 
 func TestABatchThatIsVoidedIsDurableFirst(t *testing.T) {
@@ -60,13 +113,7 @@ func TestABatchThatIsVoidedIsDurableFirst(t *testing.T) {
 	r.slow = true
 	r.feed(own("x"))
 	r.want("back(x)", r.begun(2))
-	var got []string
-	for _, ev := range r.then(r.late) {
-		got = append(got, r.describe(ev.Body))
-	}
-	if got := strings.Join(got, " "); got != "batch(0 x)>[1 2 3] void(0)>[1 2 3]" {
-		t.Errorf("got %s", got)
-	}
+	r.wantLate("batch(0 x)>[1 2 3] void(0)>[1 2 3]")
 	r.want("voidcert(0 by [0 2])", acked(2, voidID(0, 0)))
 }
 

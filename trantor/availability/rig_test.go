@@ -29,7 +29,7 @@ func config(node types.NodeID, n int) Config {
 	return Config{
 		Self: self, Net: net, Timer: timer, Store: store, Mempool: pool, Ordering: ordering, Delivery: delivery,
 		Node: node, Members: quorum.Equal(n), ConfigDelay: 3, Crypto: crypto.NewSimulated(1, node, 16),
-		BatchBytesMax: 40, WindowSize: 4, HeldBytesMax: 130, Buckets: buckets, BucketGrace: 1,
+		BatchBytesMax: 40, WindowSize: 4, HeldBytesMax: 130, StoringBytesMax: 1 << 20, Buckets: buckets, BucketGrace: 1,
 		KeepEpochs: 1, RetryAfter: time.Second,
 	}
 }
@@ -42,9 +42,10 @@ type rig struct {
 	a     *Availability
 	trace bytes.Buffer
 
-	records map[string][]byte
-	slow    bool        // Then is kept in late.
-	late    []mir.Event // What the store owes.
+	records  map[string][]byte
+	persists int         // How many there were.
+	slow     bool        // Then is kept in late.
+	late     []mir.Event // What the store owes.
 }
 
 // newRig is a module in epoch 0, which all lead.
@@ -84,6 +85,7 @@ func (r *rig) run(ev mir.Event) (events []mir.Event) {
 			events = append(events, ev)
 			continue
 		}
+		r.persists++
 		for key := range r.records {
 			for _, d := range p.Deletes {
 				if key >= string(d.From) && key < string(d.To) {
@@ -113,6 +115,20 @@ func (r *rig) then(all []mir.Event) (events []mir.Event) {
 		}
 	}
 	return events
+}
+
+// wantLate lets the store do what it owes.
+func (r *rig) wantLate(want string) {
+	r.t.Helper()
+	late := r.late
+	r.late = nil
+	var lines []string
+	for _, ev := range r.then(late) {
+		lines = append(lines, r.describe(ev.Body))
+	}
+	if got := strings.Join(lines, " "); got != want {
+		r.t.Errorf("got  %s\nwant %s", got, want)
+	}
 }
 
 func (r *rig) want(want string, bodies ...mir.Body) {

@@ -181,6 +181,12 @@ func (r *Replica) Boot() []mir.Event {
 	return events
 }
 
+// storingBytesMax is how many bytes of peers' batches may be on their way to the
+// disk, but for one batch of each: a quarter of what the store takes before it gives
+// up (1 GiB). The rest is room for the own batches, which clients make and the store
+// holds up, and for votes.
+const storingBytesMax = 256 << 20
+
 // configs are those of the modules.
 type configs struct {
 	mempool      mempool.Config
@@ -217,7 +223,7 @@ func (r *Replica) configs(cfg Config, members quorum.Membership) configs {
 			Self: ids.Availability, Net: ids.Net, Timer: ids.Timer, Store: ids.Store,
 			Mempool: ids.Mempool, Ordering: ids.Ordering, Delivery: ids.Delivery,
 			Node: cfg.Node, Members: members, ConfigDelay: p.ConfigDelay(), Crypto: cfg.Crypto,
-			BatchBytesMax: p.BatchBytesMax, WindowSize: p.BatchWindow, HeldBytesMax: p.PendingBytesMax,
+			BatchBytesMax: p.BatchBytesMax, WindowSize: p.BatchWindow, HeldBytesMax: p.PendingBytesMax, StoringBytesMax: storingBytesMax,
 			Buckets: p.Buckets, CheckVote: checkVote, BucketGrace: p.BucketGrace, KeepEpochs: p.KeepEpochs, RetryAfter: p.RetryAfter,
 		},
 		ordering: iss.Config{
