@@ -9,7 +9,10 @@ import (
 
 // ciCommands are what the workflows of a pull request run, in the order in which
 // they run them.
-var ciCommands = []command{}
+var ciCommands = []command{
+	{"measure", "measure one shard of what the event is about", runCIMeasure, true},
+	{"gate", "decide on all shards, and write the job summary", runCIGate, true},
+}
 
 // runCI has commands of its own.
 func runCI(ctx context.Context, env *Env, args []string) int {

@@ -33,6 +33,14 @@ type measureFlags struct {
 	shard    shardFlag
 	baseline string
 	against  bool
+	// baseReason says why base is the base; empty where somebody gave it.
+	baseReason string
+	// config is the path of the policy, slash-separated and relative to the
+	// module; empty for the one at its root.
+	config string
+	// pullRequest: nobody has accepted the change yet, so waivers are requests, and
+	// what the change is judged by is looked at for edits.
+	pullRequest bool
 }
 
 // patterns is a flag that may be given several times.
@@ -42,17 +50,23 @@ func (p *patterns) String() string     { return strings.Join(*p, " ") }
 func (p *patterns) Set(s string) error { *p = append(*p, s); return nil }
 
 func (f *measureFlags) define(fs *flag.FlagSet) {
+	f.defineMeasuring(fs)
 	fs.StringVar(&f.base, "base", "", "compare with this `REF`; by default the merge base with origin/HEAD, main or master")
-	fs.StringVar(&f.suite, "suite", "", "run this `SUITE` of perfgate.yml: smoke (the default there), gate or full")
-	fs.StringVar(&f.bench, "bench", ".", "run only benchmarks that match `REGEX`, as in go test -bench")
-	fs.Var(&f.packages, "pkg", "measure the benchmarks of packages that match `PATTERN` instead of a suite; may be repeated")
 	fs.StringVar(&f.out, "out", "", "write the bundle to the new folder `DIR` instead of the git directory")
 	fs.StringVar(&f.format, "format", "text", "report as `FORMAT`: text, json or markdown")
 	fs.BoolVar(&f.all, "all", false, "show every row, not only those that matter")
+}
+
+// defineMeasuring are the flags that say what is measured and how, wherever the
+// result goes.
+func (f *measureFlags) defineMeasuring(fs *flag.FlagSet) {
+	fs.StringVar(&f.suite, "suite", "", "run this `SUITE` of perfgate.yml: smoke (the default there), gate or full")
+	fs.StringVar(&f.bench, "bench", ".", "run only benchmarks that match `REGEX`, as in go test -bench")
+	fs.Var(&f.packages, "pkg", "measure the benchmarks of packages that match `PATTERN` instead of a suite; may be repeated")
 	fs.DurationVar(&f.budget, "budget", 0, "stop measuring after `DURATION`, builds included; what is undecided then is inconclusive (default: the suite's, or 5m)")
 	fs.DurationVar(&f.timeout, "timeout", time.Minute, "a benchmark function that has not ended its first short run after `DURATION` counts as hung")
 	fs.Var(&f.shard, "shard", "measure only part `INDEX/COUNT` of the benchmark functions, such as 2/4; `perfgate merge` joins the parts")
-	fs.StringVar(&f.baseline, "baseline", "", "the stored baselines are in `PLACE`: a folder, or a URL such as s3://BUCKET/PREFIX (default: what the base side's perfgate.yml says)")
+	fs.StringVar(&f.baseline, "baseline", "", "the stored baselines are in `PLACE`: a folder, branch:NAME, or a URL such as s3://BUCKET/PREFIX (default: what the base side's perfgate.yml says)")
 	fs.BoolVar(&f.against, "against-baseline", false, "fail where an exact metric is worse than the stored baseline's and no run of the base side clears this change of it")
 	fs.Uint64Var(&f.seed, "seed", 0, "draw every coin from `SEED`; 0 takes a fresh one")
 }
@@ -108,6 +122,15 @@ func runCheck(ctx context.Context, env *Env, args []string) int {
 
 // measure runs local or check and maps what can go wrong to exit codes.
 func (e *Env) measure(ctx context.Context, f measureFlags) int {
+	_, v, err := e.measureAndShow(ctx, f)
+	if err != nil {
+		return e.fail(failureCode(ctx, err))
+	}
+	return v.Exit
+}
+
+// measureAndShow measures, decides, and writes the report.
+func (e *Env) measureAndShow(ctx context.Context, f measureFlags) (recording.Bundle, verdict.Verdict, error) {
 	r := &run{env: e, flags: f, progress: newProgress(e)}
 	defer r.cleanUp()
 	bundle, v, err := r.do(ctx)
@@ -115,10 +138,7 @@ func (e *Env) measure(ctx context.Context, f measureFlags) int {
 	if err == nil {
 		err = e.showReport(bundle, v, r.out, f.format, f.all)
 	}
-	if err != nil {
-		return e.fail(failureCode(ctx, err))
-	}
-	return v.Exit
+	return bundle, v, err
 }
 
 // failureCode maps what made a run impossible to an exit code and what to say.
@@ -127,7 +147,7 @@ func failureCode(ctx context.Context, err error) (int, error) {
 	switch {
 	case ctx.Err() != nil:
 		return verdict.ExitInterrupted, context.Canceled
-	case errors.Is(err, repo.ErrSubmodule), errors.Is(err, errNotWritable), errors.Is(err, measure.ErrNoRoom):
+	case errors.Is(err, repo.ErrSubmodule), errors.Is(err, errNotWritable), errors.Is(err, measure.ErrNoRoom), errors.Is(err, errShallow):
 		return verdict.ExitNotMeasured, err
 	case errors.As(err, &build) && build.Side == recording.Head:
 		return verdict.ExitUsage, fmt.Errorf("%w\nfix the head side and run again; the base side was not blamed", err)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,24 +22,30 @@ import (
 // configure reads the base side's perfgate.yml: a change cannot bring its own
 // policy.
 func (r *run) configure(ctx context.Context) error {
-	data, err := os.ReadFile(filepath.Join(r.baseDir, configFile))
+	name := cmp.Or(r.flags.config, configFile)
+	data, err := os.ReadFile(filepath.Join(r.baseDir, filepath.FromSlash(name)))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.cfg = config.Default()
-		if _, err := os.Stat(filepath.Join(r.headDir, configFile)); err == nil {
-			r.warn("%s is new on the head side: it counts once it is on the base side", configFile)
+		if _, err := os.Stat(filepath.Join(r.headDir, filepath.FromSlash(name))); err == nil {
+			r.warn("%s is new on the head side: it counts once it is on the base side", name)
+		} else if r.flags.config != "" {
+			return fmt.Errorf("--config %s: neither side has this file", name)
 		}
 	case err != nil:
 		return fmt.Errorf("reading the policy: %w", err)
 	default:
-		if r.cfg, err = config.Parse(data, configFile); err != nil {
+		if r.cfg, err = config.Parse(data, name); err != nil {
 			return fmt.Errorf("base side: %w", err)
 		}
-		if head, err := os.ReadFile(filepath.Join(r.headDir, configFile)); err != nil || string(head) != string(data) {
-			r.warn("%s differs between the sides: the base side's counts", configFile)
+		if !holds(filepath.Join(r.headDir, filepath.FromSlash(name)), data) {
+			r.warn("%s differs between the sides: the base side's counts", name)
 		}
 	}
-	r.manifest.Policy = r.cfg.Policy
+	if err := r.noticeEdits(ctx, name); err != nil {
+		return err
+	}
+	r.manifest.Policy, r.manifest.WaiversAllowed = r.cfg.Policy, r.cfg.Waivers.Allow
 	if r.flags.against {
 		r.manifest.Policy.Rules = append(slices.Clone(r.cfg.Policy.Rules), config.Rule{Baseline: config.BaselineGate})
 	}
@@ -45,6 +53,46 @@ func (r *run) configure(ctx context.Context) error {
 		return err
 	}
 	return r.chooseSuite()
+}
+
+// holds tells whether a file has this content. It is not read where it is a link,
+// which on the head side could lead to a device without an end.
+func holds(path string, content []byte) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() != int64(len(content)) {
+		return false
+	}
+	have, err := os.ReadFile(path)
+	return err == nil && string(have) == string(content)
+}
+
+// editsShown is how many edited files are named.
+const editsShown = 5
+
+// noticeEdits says where a pull request touches what it is judged by.
+func (r *run) noticeEdits(ctx context.Context, name string) error {
+	if !r.flags.pullRequest {
+		return nil
+	}
+	files, err := r.repo.ChangedFiles(ctx, r.manifest.Base.Commit, r.manifest.Head.Commit)
+	if err != nil {
+		return err
+	}
+	edited := r.cfg.JudgedBy(files, filepath.ToSlash(r.repo.Module), name)
+	if len(edited) == 0 {
+		return nil
+	}
+	shown := make([]string, min(len(edited), editsShown))
+	for i := range shown {
+		shown[i] = strconv.QuoteToGraphic(edited[i])
+	}
+	more := ""
+	if left := len(edited) - len(shown); left > 0 {
+		more = fmt.Sprintf(" and %d more", left)
+	}
+	r.warn("this change touches what it is judged by: %s%s; policy and baselines are the base side's, and a redefined benchmark is not compared",
+		strings.Join(shown, ", "), more)
+	return nil
 }
 
 // readWaivers reads what the head side's commits ask to be accepted. Whether
@@ -60,6 +108,8 @@ func (r *run) readWaivers(ctx context.Context) error {
 		case w.Refused != "":
 		case !r.cfg.Waivers.Allow:
 			w.Refused = "the base side's policy allows no waivers"
+		case r.flags.pullRequest:
+			w.Refused = "it waits for a maintainer's approval of the pull request"
 		case len(r.cfg.Waivers.By) > 0:
 			w.Refused = "it counts once " + strings.Join(r.cfg.Waivers.By, " or ") + " has approved the pull request"
 		}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -132,7 +133,7 @@ func (r *run) resolve(ctx context.Context) error {
 	m := &r.manifest
 	var err error
 	if r.flags.base != "" {
-		m.Base.Ref, m.BaseReason = r.flags.base, "--base"
+		m.Base.Ref, m.BaseReason = r.flags.base, cmp.Or(r.flags.baseReason, "--base")
 		m.Base.Commit, err = r.repo.Resolve(ctx, r.flags.base)
 	} else {
 		m.Base.Commit, m.BaseReason, err = r.repo.DefaultBase(ctx)
@@ -244,7 +245,10 @@ func (r *run) prepare(context.Context) error {
 		return err
 	}
 	if shard := r.manifest.Shard; shard != nil {
-		shard.FamilyMin = familyMin(r.measure.Only)
+		// A single part is the whole suite: there are no tests of others to count.
+		if shard.Count > 1 {
+			shard.FamilyMin = familyMin(r.measure.Only)
+		}
 		r.measure.Shard = shard
 	}
 	return nil

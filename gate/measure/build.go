@@ -88,7 +88,7 @@ func FindToolchain(ctx context.Context, dir string) (Toolchain, error) {
 		return Toolchain{}, errors.New("the go command is not installed or not on PATH: perfgate builds benchmarks with it")
 	}
 	cmd := exec.CommandContext(ctx, "go", "env", "GOROOT", "GOVERSION", "GOMOD")
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, repo.WithoutSecrets(os.Environ())
 	out, err := cmd.Output()
 	if err != nil {
 		return Toolchain{}, fmt.Errorf("asking go for its version in %s: %w", dir, withStderr(err))
@@ -106,7 +106,7 @@ func ModuleRoot(ctx context.Context, dir string) (string, error) {
 		return "", errors.New("the go command is not installed or not on PATH: perfgate builds benchmarks with it")
 	}
 	cmd := exec.CommandContext(ctx, "go", "env", "GOMOD")
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, repo.WithoutSecrets(os.Environ())
 	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("looking for a Go module in %s: %w", dir, withStderr(err))
