@@ -89,6 +89,11 @@ type Config struct {
 	Deadline time.Time
 	// NewStopper is called once the family of tests is registered.
 	NewStopper func(family []recording.Test, units map[string]recording.Unit) (Stopper, error)
+	// Profile is called when everything is measured, and says what to profile, the
+	// most wanted first; nil for nothing. ProfileTime is how long that may take,
+	// beyond the deadline.
+	Profile     func(Result) ([]ProfileWant, error)
+	ProfileTime time.Duration
 	// Report is called often; nil is allowed.
 	Report func(Progress)
 	// Scratch is an empty folder for binaries; the caller removes it.
@@ -106,6 +111,9 @@ type Result struct {
 	Warnings   []string
 	OutOfTime  bool
 	CPU        time.Duration
+	// Profiles were taken after all else, which took ProfileSeconds.
+	Profiles       []Profiled
+	ProfileSeconds float64
 	// Costs say what of CPU went to each benchmark, in the order of planning.
 	Costs []Cost
 }
@@ -162,7 +170,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	if s.bench, err = parsePattern(cfg.Bench); err != nil {
 		return Result{}, err
 	}
-	steps := []func(context.Context) error{s.build, s.findRedefined, s.planAll, s.exactAll, s.register, s.timedAll, s.checkInputs}
+	steps := []func(context.Context) error{s.build, s.findRedefined, s.planAll, s.exactAll, s.register, s.timedAll, s.checkInputs, s.profileAll}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return Result{}, err

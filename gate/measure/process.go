@@ -32,10 +32,12 @@ type job struct {
 	procs     int    // GOMAXPROCS
 	cores     []int  // pinned to these, or free when empty
 	timeout   time.Duration
-	planning  bool   // the run only chooses how to measure
-	contended bool   // the run tells how long goroutines waited
-	extra     int    // one operation in so many is done twice; 0 for none
-	tmp       string // its folder for temporary files, or empty for the caller's
+	planning  bool     // the run only chooses how to measure
+	contended bool     // the run tells how long goroutines waited
+	extra     int      // one operation in so many is done twice; 0 for none
+	tmp       string   // its folder for temporary files, or empty for the caller's
+	flags     []string // further flags of package testing
+	env       []string // further variables
 }
 
 // errHung: the process was killed at its time limit.
@@ -64,8 +66,9 @@ func start(ctx context.Context, j job, meet bool) (*proc, error) {
 		"-test.run=^$", "-test.bench="+j.pattern, "-test.benchtime="+j.benchtime,
 		"-test.count=1", "-test.cpu="+strconv.Itoa(j.procs),
 		"-test.timeout="+(j.timeout+30*time.Second).String())
+	p.cmd.Args = append(p.cmd.Args, j.flags...)
 	p.cmd.Dir = j.dir
-	p.cmd.Env = environment(j.procs)
+	p.cmd.Env = append(environment(j.procs), j.env...)
 	if j.planning {
 		p.cmd.Env = append(p.cmd.Env, "PERFGATE_PLAN=1")
 	}

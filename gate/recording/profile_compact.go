@@ -58,7 +58,9 @@ func gunzip(data []byte) ([]byte, error) {
 
 // CompactProfile makes a profile of a Go process small and the same on every
 // machine: functions and lines stay, and addresses, mappings, times and what
-// was in use at the end of the run go. Stacks that are then equal are added up.
+// was in use at the end of the run go. Stacks that are then equal are added up,
+// and those that hold less than a ten-thousandth of everything are left out: what
+// a process allocates while it starts is most of its stacks.
 func CompactProfile(raw []byte) ([]byte, error) {
 	p, err := profile.ParseData(raw)
 	if err != nil {
@@ -104,19 +106,37 @@ func compact(p *profile.Profile) *profile.Profile {
 			c.out.SampleType = append(c.out.SampleType, t)
 		}
 	}
+	least := c.least(p)
 	for _, s := range p.Sample {
-		c.add(s)
+		for _, i := range c.keep {
+			if s.Value[i] > least[i] {
+				c.add(s)
+				break
+			}
+		}
 	}
 	return c.out
+}
+
+// least is what a stack has to exceed in some metric, by sample type.
+func (c *compactor) least(p *profile.Profile) []int64 {
+	const part = 10_000
+	least := make([]int64, len(p.SampleType))
+	for _, s := range p.Sample {
+		for i, v := range s.Value {
+			least[i] += v
+		}
+	}
+	for i := range least {
+		least[i] /= part
+	}
+	return least
 }
 
 func (c *compactor) add(s *profile.Sample) {
 	small := &profile.Sample{Label: s.Label}
 	for _, i := range c.keep {
 		small.Value = append(small.Value, s.Value[i])
-	}
-	if !slices.ContainsFunc(small.Value, func(v int64) bool { return v != 0 }) {
-		return
 	}
 	var id strings.Builder
 	for _, l := range s.Location {

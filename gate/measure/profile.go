@@ -1,0 +1,280 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/perfgate/perfgate/gate/recording"
+)
+
+// Profiles are taken in a pass of their own, when everything has been measured
+// and decided: a profiler slows the program down and changes what it allocates.
+const (
+	// ProfileReps is the number of replicates on each side; their scatter is what
+	// tells a difference from chance.
+	ProfileReps = 8
+	// profileHz is the rate of the CPU profiler: the tick of most kernels, beyond
+	// which more are asked for and not delivered.
+	profileHz = 250
+	// A CPU run lasts between these, so that a benchmark has at least 1,000 samples
+	// on each side where the time allows it.
+	cpuRunMin = 500 * time.Millisecond
+	cpuRunMax = 10 * time.Second
+	// cpuShare is what the CPU profiles of a benchmark may take of its time.
+	cpuShare = 0.7
+	// otherRun is about how long a run for the other kinds takes, without what
+	// the profiler adds: recording every allocation makes some programs ten times
+	// slower.
+	otherRun = 50 * time.Millisecond
+	// startTime is about what starting a process and its set-up take, and
+	// leastTime what a benchmark needs for all replicates of all kinds: where even
+	// that does not fit, it is not begun.
+	startTime = 50 * time.Millisecond
+	leastTime = ProfileReps * (cpuRunMin + otherRun + 2*startTime)
+)
+
+// ProfileWant asks for the profiles of one benchmark.
+type ProfileWant struct {
+	Key     recording.Key
+	Channel recording.Channel // how it was measured: with one core, or with all
+	Kinds   []recording.ProfileKind
+	// Samples is the number of CPU samples on each side with which the profile
+	// can show what was measured; 0 where nobody knows.
+	Samples float64
+}
+
+// Profiled is one profile, compacted.
+type Profiled struct {
+	recording.Profile
+	Data []byte
+}
+
+// profiling is one benchmark whose profiles are taken.
+type profiling struct {
+	ProfileWant
+	plan   *plan
+	cpuRun time.Duration
+	failed bool
+}
+
+// profileAll takes the profiles that are wanted, base and head interleaved, the
+// replicates of all benchmarks in turn, so that each has some when the time ends.
+func (s *session) profileAll(ctx context.Context) error {
+	if s.Profile == nil {
+		return nil
+	}
+	wants, err := s.Profile(s.Result)
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	end := started.Add(s.ProfileTime)
+	jobs := s.admit(wants, s.ProfileTime)
+	sides := []recording.Side{recording.Base, recording.Head}
+	for rep := 1; rep <= ProfileReps; rep++ {
+		for _, job := range jobs {
+			if time.Now().Add(job.cpuRun).After(end) {
+				continue
+			}
+			s.report(Progress{Phase: "profiling", Detail: job.Key.Name, Done: rep - 1, Planned: ProfileReps})
+			if err := s.profileOnce(ctx, job, rep, sides); err != nil {
+				return err
+			}
+		}
+	}
+	for _, job := range jobs {
+		s.dropUneven(job, sides)
+	}
+	s.ProfileSeconds = time.Since(started).Seconds()
+	return nil
+}
+
+// admit chooses how long the runs are, and leaves out benchmarks for which there
+// is no time.
+func (s *session) admit(wants []ProfileWant, total time.Duration) []*profiling {
+	var jobs []*profiling
+	for _, w := range wants {
+		p := s.planOf(w.Key)
+		switch {
+		case p == nil || p.gone:
+		case time.Duration(len(jobs)+1)*leastTime > total:
+			s.Warnings = append(s.Warnings, fmt.Sprintf("%s is not profiled: the time for profiles goes to those before it", w.Key))
+		default:
+			jobs = append(jobs, &profiling{ProfileWant: w, plan: p})
+		}
+	}
+	for _, job := range jobs {
+		share := cpuShare * float64(total) / float64(len(jobs)) / ProfileReps
+		if !s.atOnce(job) {
+			share /= 2
+		}
+		job.cpuRun = s.cpuRunOf(job, time.Duration(share))
+	}
+	return jobs
+}
+
+// cpuRunOf is how long a CPU run of a benchmark is: as long as the samples take
+// that are needed, and no longer than its share.
+func (s *session) cpuRunOf(job *profiling, share time.Duration) time.Duration {
+	want := time.Duration(job.Samples / profileHz / ProfileReps * float64(time.Second))
+	return max(cpuRunMin, min(want, share, cpuRunMax))
+}
+
+func (s *session) planOf(key recording.Key) *plan {
+	for _, p := range s.plans {
+		if p.key.Pkg == key.Pkg && p.key.Name == key.Name {
+			return p
+		}
+	}
+	return nil
+}
+
+// atOnce: both sides run at the same time, each on a core of its own.
+func (s *session) atOnce(job *profiling) bool {
+	return job.Channel != recording.Wall && s.CanPin && len(s.Cores) >= 2
+}
+
+// profileOnce takes one replicate of every kind.
+func (s *session) profileOnce(ctx context.Context, job *profiling, rep int, sides []recording.Side) error {
+	for _, kind := range job.Kinds {
+		if job.failed {
+			return nil
+		}
+		order := slices.Clone(sides)
+		if len(order) == 2 && s.rng.IntN(2) == 1 {
+			slices.Reverse(order)
+		}
+		var running []*profileRun
+		for i, side := range order {
+			run, err := s.startProfile(ctx, job, kind, rep, side, i)
+			if err != nil {
+				for _, r := range running {
+					killGroup(r.cmd)
+					_, _ = r.wait(ctx)
+				}
+				return err
+			}
+			running = append(running, run)
+			if s.atOnce(job) && i+1 < len(order) {
+				continue
+			}
+			for _, r := range running {
+				if err := s.endProfile(ctx, job, r); err != nil {
+					return err
+				}
+			}
+			running = nil
+		}
+	}
+	return nil
+}
+
+// profileRun is a process under a profiler.
+type profileRun struct {
+	*proc
+	recording.Profile
+	path string
+}
+
+// startProfile starts the run of one side; place says which it is of those that
+// run at once.
+func (s *session) startProfile(ctx context.Context, job *profiling, kind recording.ProfileKind, rep int, side recording.Side, place int) (*profileRun, error) {
+	run := &profileRun{
+		Profile: recording.Profile{Side: side, Key: job.Key, Kind: kind, Rep: rep, N: s.profileN(job, kind)},
+		path:    filepath.Join(s.Scratch, fmt.Sprintf("profile-%s-%s-%d", side, kind, rep)),
+	}
+	procs := 1
+	if job.Channel == recording.Wall {
+		procs = job.Key.Procs
+	}
+	j := s.leafJob(job.plan, run.N, procs)
+	j.cores = nil
+	if s.atOnce(job) {
+		// Each replicate exchanges the cores, since they need not be equally fast.
+		j.cores = s.pinned(s.Cores[(place+rep)%len(s.Cores)])
+	}
+	j.timeout = max(j.timeout, time.Minute)
+	j.flags, j.env = profileFlags(kind, run.path)
+	var err error
+	run.proc, err = start(ctx, s.complete(role{side: side}, job.plan.path, j), false)
+	return run, err
+}
+
+// profileN is the number of operations of a run; the same on both sides and in
+// all replicates.
+func (s *session) profileN(job *profiling, kind recording.ProfileKind) int {
+	perOp := job.plan.cpuOp
+	if job.Channel == recording.Wall {
+		perOp = job.plan.wallOp
+	}
+	length := otherRun
+	switch {
+	case kind == recording.CPUProfile:
+		length = job.cpuRun
+	case kind != recording.AllocProfile:
+		length = wallRun
+	}
+	return iterations(length, perOp, job.plan.minN)
+}
+
+// profileFlags are those of package testing, and what the overlay reads.
+func profileFlags(kind recording.ProfileKind, path string) (flags, env []string) {
+	switch kind {
+	case recording.AllocProfile:
+		return []string{"-test.memprofile=" + path, "-test.memprofilerate=1"}, nil
+	case recording.MutexProfile:
+		return []string{"-test.mutexprofile=" + path, "-test.mutexprofilefraction=1"}, nil
+	case recording.BlockProfile:
+		return []string{"-test.blockprofile=" + path, "-test.blockprofilerate=1"}, nil
+	}
+	return []string{"-test.cpuprofile=" + path}, []string{"PERFGATE_PROFILE_HZ=" + strconv.Itoa(profileHz)}
+}
+
+// endProfile waits for a run and keeps its profile. The verdict stands already, so
+// that a run which fails now is a warning and the end of this benchmark's
+// profiles.
+func (s *session) endProfile(ctx context.Context, job *profiling, run *profileRun) error {
+	f, err := run.wait(ctx)
+	s.CPU += f.cpu
+	defer os.Remove(run.path)
+	if err != nil || job.failed {
+		return err
+	}
+	if _, void := voided(f); void && job.plan.voids < voidsMax {
+		job.plan.voids++ // the replicate is lost on one side, and dropped on the other
+		return nil
+	}
+	data, err := os.ReadFile(run.path)
+	if err == nil && f.err == nil {
+		data, err = recording.CompactProfile(data)
+	}
+	if f.err != nil || err != nil {
+		job.failed = true
+		s.Warnings = append(s.Warnings, fmt.Sprintf("%s has no %s profile: the %s side's run under the profiler failed", job.Key, run.Kind, run.Side))
+		return nil
+	}
+	s.Profiles = append(s.Profiles, Profiled{Profile: run.Profile, Data: data})
+	return nil
+}
+
+// dropUneven removes replicates that one side lacks.
+func (s *session) dropUneven(job *profiling, sides []recording.Side) {
+	type place struct {
+		kind recording.ProfileKind
+		rep  int
+	}
+	have := map[place]int{}
+	for _, p := range s.Profiles {
+		if p.Key == job.Key {
+			have[place{p.Kind, p.Rep}]++
+		}
+	}
+	s.Profiles = slices.DeleteFunc(s.Profiles, func(p Profiled) bool {
+		return p.Key == job.Key && have[place{p.Kind, p.Rep}] < len(sides)
+	})
+}
