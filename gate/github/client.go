@@ -2,6 +2,7 @@ package github
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -64,6 +65,9 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if strings.ContainsFunc(o.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, errors.New("github: the token holds a space or a control character; was it read with its newline?")
+	}
 	t := newTransport(base, o)
 	api := github.NewClient(&http.Client{Transport: t, CheckRedirect: t.checkRedirect})
 	api.BaseURL, api.UploadURL = base, base
@@ -95,7 +99,10 @@ func apiBase(address string) (*url.URL, error) {
 	}
 	base, err := url.Parse(address)
 	if err != nil || base.Host == "" || base.User != nil || (base.Scheme != "https" && base.Scheme != "http") {
-		return nil, fmt.Errorf("github: API address %q is not a plain http(s) URL; GITHUB_API_URL holds it in every job", address)
+		return nil, errors.New("github: the API's address is not a plain http(s) URL; GITHUB_API_URL holds it in every job")
+	}
+	if base.Scheme == "http" && !isLoopback(base) {
+		return nil, fmt.Errorf("github: the API's address %s would send the token in the clear; use https", base.Host)
 	}
 	base.RawQuery, base.Fragment = "", ""
 	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
