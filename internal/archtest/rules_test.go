@@ -95,14 +95,14 @@ var rules = Rules{
 		"gate/profdiff":   {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
 		"gate/culprit":    {Imports: []string{"gate/profdiff", "gate/recording"}, Tests: []string{golden, "github.com/google/pprof"}},
 		"gate/bottleneck": {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
-		"gate/report":     {Imports: []string{"gate/compare", "gate/config", "gate/culprit", "gate/recording", "gate/verdict"}, Tests: []string{golden, "gate/config"}},
+		"gate/report":     {Imports: []string{"gate/compare", "gate/config", "gate/culprit", "gate/recording", "gate/verdict"}, Tests: []string{golden, "gate/config", "github.com/yuin/goldmark"}},
 		"gate/suite":      {Imports: []string{"gate/recording"}},
 
 		"gate/artifact":          {Imports: []string{"gate/recording"}},
 		"gate/actions":           {},
 		"gate/github":            {Imports: []string{"net/http", "github.com/google/go-github"}, Tests: []string{"gate/github/githubtest", "net", "go.uber.org/goleak"}},
 		"gate/github/githubtest": {Imports: []string{"net/http"}},
-		"internal/e2e":           {Tests: []string{"gate/github", "gate/github/githubtest", "gate/artifact", "gate/recording", "os/exec", "net", "net/http"}},
+		"internal/e2e":           {Tests: []string{"gate/actions", "gate/github", "gate/github/githubtest", "gate/artifact", "gate/recording", "os/exec", "net", "net/http"}},
 
 		"internal/archtest": {Tests: []string{"os/exec"}},
 		"internal/golden":   {},

@@ -153,9 +153,9 @@ func getContents(c *call) (int, any) {
 // content describes one file. A symlink to a file of the repository is shown as
 // that file, as GitHub does; one to elsewhere as itself.
 func (c *call) content(name string, e entry, files map[string]entry, ref string) object {
-	api := c.repoURL(c.repo) + "/contents/" + name + "?ref=" + ref
+	api := c.repoURL(c.repo) + "/contents/" + escaped(name) + "?ref=" + ref
 	git := c.repoURL(c.repo) + "/git/blobs/" + e.sha
-	page := web(c.repo.FullName + "/blob/" + ref + "/" + name)
+	page := web(c.repo.FullName + "/blob/" + ref + "/" + escaped(name))
 	o := object{
 		"type": "file", "name": path.Base(name), "path": name, "sha": e.sha, "size": len(c.objects.blobs[e.sha]),
 		"url": api, "git_url": git, "html_url": page, "download_url": page,

@@ -145,11 +145,11 @@ func listPullFiles(c *call) (int, any) {
 		if len(files) == c.MaxFiles {
 			break
 		}
-		at := "/" + p.HeadSHA + "/" + f.path
+		at := "/" + p.HeadSHA + "/" + escaped(f.path)
 		o := object{
 			"sha": f.sha, "filename": f.path, "status": f.status, "additions": 1, "deletions": 0, "changes": 1, "patch": "@@",
 			"blob_url": web(c.repo.FullName + "/blob" + at), "raw_url": web(c.repo.FullName + "/raw" + at),
-			"contents_url": c.repoURL(c.repo) + "/contents/" + f.path + "?ref=" + p.HeadSHA,
+			"contents_url": c.repoURL(c.repo) + "/contents/" + escaped(f.path) + "?ref=" + p.HeadSHA,
 		}
 		if f.previous != "" {
 			o["previous_filename"] = f.previous

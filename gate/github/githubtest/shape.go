@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"net/url"
 	"strings"
 )
 
@@ -18,6 +19,9 @@ func nodeID(kind string, id any) string {
 
 // web is the address of something on the site rather than in the API.
 func web(path string) string { return "https://github.example/" + path }
+
+// escaped is a file's path as it stands in an address.
+func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
 func (s *Server) repoURL(r *Repo) string { return s.URL + "/repos/" + r.FullName }
 
