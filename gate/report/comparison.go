@@ -221,14 +221,14 @@ func ComparisonMarkdown(w io.Writer, c Comparison) error {
 		for i, title := range titles {
 			switch {
 			case i > 0 && title != "":
-				titles[i] = code(title)
+				titles[i] = cell(title)
 			case i > 0:
 				titles[i] = units[i]
 			}
 		}
 		fmt.Fprintf(&buf, "| %s |\n|%s\n", strings.Join(titles, " | "), strings.Repeat("---|", len(titles)))
 		for _, line := range c.cells(g, notes) {
-			line[0] = code(line[0])
+			line[0] = cell(line[0])
 			fmt.Fprintf(&buf, "| %s |\n", strings.Join(line, " | "))
 		}
 		for i, note := range notes.texts {

@@ -1,259 +1,319 @@
 package report
 
 import (
-	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
+	"unicode/utf16"
 
-	"github.com/perfgate/perfgate/gate/compare"
 	"github.com/perfgate/perfgate/gate/recording"
 	"github.com/perfgate/perfgate/gate/verdict"
 )
 
-// markdownBytesMax bounds a comment: the host takes 65,536 characters, and
-// bytes are never fewer than characters. Whole rows are dropped, and counted.
-const markdownBytesMax = 60_000
+// commentMax bounds a comment. The host takes 65,536 characters; it may count
+// code points or UTF-16 units, so the units are counted, of which there are never
+// fewer. Encoded as UTF-8 they are at most 3 bytes each, 180,000, which is below
+// the 262,144 bytes that 65,536 characters can have. The rest is for the line that
+// marks the comment.
+const commentMax = 60_000
+
+// summaryMax bounds a job summary, in bytes: the host takes 1 MiB, 1,048,576, of
+// each step.
+const summaryMax = 1_000_000
 
 // Markdown writes the comment on a pull request: the headline with what to do,
 // what was confirmed, and everything else folded. Nothing confirmed: two lines.
+// What does not fit is dropped in whole rows, which are counted.
 func Markdown(w io.Writer, in Input) error {
-	md := markdown{Input: in}
-	md.line("### perfgate: %s", md.headline())
-	if md.quiet() {
-		md.line("")
-		md.line("%s %s; bundle %s.", md.action(), md.scope(), code(shortHash(in.Hash)))
-	} else {
-		md.loud()
+	p := page{Input: in, size: utf16Units, max: commentMax, scale: 1}
+	return p.write(w, !p.quiet())
+}
+
+// Summary writes the page of the measuring job: the same with every section,
+// whatever was found, and room for more rows.
+func Summary(w io.Writer, in Input) error {
+	p := page{Input: in, size: func(s string) int { return len(s) }, max: summaryMax, scale: summaryMax / commentMax}
+	return p.write(w, true)
+}
+
+func utf16Units(s string) int {
+	n := 0
+	for _, r := range s {
+		n += max(1, utf16.RuneLen(r)) // an invalid byte is one replacement character
 	}
-	_, err := w.Write(md.buf.Bytes())
+	return n
+}
+
+// page is a report in markdown, within a budget.
+type page struct {
+	Input
+	size  func(string) int // of a text, as the host counts it
+	max   int
+	scale int // the sections' shares are those of a comment times this
+}
+
+// write puts the page together. The table of all rows takes what the other
+// sections leave.
+func (p page) write(w io.Writer, whole bool) error {
+	parts := []string{p.heading()}
+	if whole {
+		parts = append(parts, p.sections()...)
+	}
+	_, err := io.WriteString(w, strings.Join(parts, ""))
 	return err
 }
 
-type markdown struct {
-	Input
-	buf bytes.Buffer
+// sections are those below the heading, in the order in which they are read.
+func (p page) sections() []string {
+	ahead := []section{p.missing(), p.confirmed(), p.counters()}
+	behind := []section{p.notMeasurable(), p.changedBenchmarks(), p.drift(), p.anchor(), p.waiverTable(), p.reproduce(), p.accept(), p.method()}
+	room := p.max - p.size(p.heading())
+	render := func(list []section) (out []string) {
+		for _, s := range list {
+			text := p.render(s, min(room, s.share*p.scale))
+			room -= p.size(text)
+			out = append(out, text)
+		}
+		return out
+	}
+	first, last := render(ahead), render(behind)
+	rows := p.render(p.allRows(), room)
+	return append(append(first, rows), last...)
 }
 
-func (md *markdown) line(format string, args ...any) {
-	fmt.Fprintf(&md.buf, format+"\n", args...)
+// section is a part of the page.
+type section struct {
+	title string // of a folded section; empty for one that is not folded
+	open  bool   // unfolded at first
+	share int    // of the comment's budget, in characters
+	// intro stands ahead of the rows, and is kept whole: it is short.
+	intro []string
+	// head begins a table, and is left out where there is no row. Rows are lines of
+	// the table, or of a list; those that do not fit are dropped from the end, and
+	// not even made: there may be many thousands.
+	head string
+	rows int
+	row  func(i int) string
+}
+
+// list gives a section its rows, one for each element.
+func list[T any](s section, of []T, row func(T) string) section {
+	s.rows, s.row = len(of), func(i int) string { return row(of[i]) }
+	return s
+}
+
+// The sections' shares of a comment. With a heading of at most 6,000 they sum up
+// to 59,500 of 60,000 characters, so that each has its share whatever stands in
+// the others; what they leave is for the table of all rows. The longest row is
+// that of an outcome, 12 code spans of at most 610: 200 backticks, two fences of
+// 201 and what stands between.
+const (
+	headingShare   = 6_000
+	missingShare   = 6_000
+	confirmedShare = 13_000
+	countersShare  = 500
+	outcomesShare  = 8_000
+	changedShare   = 4_000
+	driftShare     = 5_000
+	anchorShare    = 3_000
+	waiversShare   = 4_000
+	reproduceShare = 2_000
+	acceptShare    = 4_000
+	methodShare    = 4_000
+)
+
+// render writes a section into at most so many characters, or nothing where
+// there is nothing to say.
+func (p page) render(s section, most int) string {
+	if len(s.intro) == 0 && s.rows == 0 {
+		return ""
+	}
+	var b strings.Builder
+	closing := ""
+	if s.title != "" {
+		attribute := ""
+		if s.open {
+			attribute = " open"
+		}
+		fmt.Fprintf(&b, "\n<details%s><summary>%s</summary>\n", attribute, s.title)
+		closing = "\n</details>\n"
+	}
+	for _, text := range s.intro {
+		b.WriteString("\n" + text + "\n")
+	}
+	const more = 60 // the line that counts what was dropped
+	room := most - p.size(b.String()) - p.size(closing) - more - p.size(s.head)
+	fit := 0
+	for ; fit < s.rows; fit++ {
+		row := s.row(fit) + "\n"
+		if room -= p.size(row); room < 0 {
+			break
+		}
+		if fit == 0 {
+			b.WriteString("\n" + s.head)
+		}
+		b.WriteString(row)
+	}
+	if dropped := s.rows - fit; dropped > 0 {
+		fmt.Fprintf(&b, "\nand %s more, for which there is no room here.\n", plural(dropped, "row"))
+	}
+	b.WriteString(closing)
+	return b.String()
 }
 
 // quiet: nothing was confirmed, and nothing is missing.
-func (md *markdown) quiet() bool {
-	return len(md.pick(false)) == 0 && len(md.Verdict.Outcomes) == 0 && len(md.Verdict.BaselineDrift) == 0 &&
-		md.Verdict.Exit == verdict.ExitPass
+func (p page) quiet() bool {
+	return len(p.pick(false)) == 0 && len(p.Verdict.Outcomes) == 0 && len(p.Verdict.BaselineDrift) == 0 &&
+		len(p.requests()) == 0 && !p.incomplete() && p.Verdict.Exit == verdict.ExitPass
 }
 
-func (md *markdown) loud() {
-	md.line("")
-	md.line("%s %s.", md.action(), md.scope())
-	md.table(md.pick(false))
-	md.counters()
-	md.fold("not measured, and what would fix it", md.outcomeTable(md.notMeasured()))
-	md.fold("added and skipped benchmarks", md.outcomeTable(md.harmless()))
-	md.fold("drift against the stored baseline", md.driftTable())
-	md.fold("waivers", md.waiverLines())
-	md.fold("how to reproduce", md.reproduce())
-	md.fold("method and versions", md.methodLines())
-	md.allRows()
+// heading is what is read first: the verdict with what to do, what weakens it, and
+// what was compared.
+func (p page) heading() string {
+	var b strings.Builder
+	advisory := ""
+	if p.fork() {
+		advisory = " (advisory)"
+	}
+	fmt.Fprintf(&b, "### perfgate%s: %s: %s\n\n", advisory, p.Words(), p.action())
+	if p.fork() {
+		b.WriteString("**Advisory only**: this change comes from a fork, whose code and workflow could have changed any number here. " +
+			"The numbers of record are measured again once it is merged. ")
+	}
+	b.WriteString(upperFirst(p.tally()) + ".")
+	if scope := p.scope(); scope != "" {
+		b.WriteString(" " + scope + ".")
+	}
+	if p.quiet() {
+		b.WriteString(p.quietEnd())
+	} else if url := p.runLink("The run"); url != "" {
+		b.WriteString(" " + url + ".")
+	}
+	b.WriteString("\n")
+	b.WriteString(p.flags())
+	return b.String()
+}
+
+// quietEnd says where the rest is that a quiet comment leaves out.
+func (p page) quietEnd() string {
+	s := " Bundle " + code(shortHash(p.Hash))
+	if n := len(p.Manifest.Warnings); n > 0 {
+		s += ", with " + plural(n, "warning")
+	}
+	if url := p.runLink("all rows"); url != "" {
+		s += "; " + url
+	}
+	return s + "."
+}
+
+// flags are the files of this change that could have changed the judge. The
+// lines above them take at most 3,900: five code spans and a link.
+func (p page) flags() string {
+	if p.PullRequest == nil || len(p.PullRequest.SuiteChanged) == 0 {
+		return ""
+	}
+	files := section{intro: []string{"**This change touches what judges it** (policy, suite and baselines were taken from the base branch; " +
+		"the exit code of the measuring job itself proves nothing here):"}}
+	files = list(files, p.PullRequest.SuiteChanged, func(file string) string { return "- " + code(file) })
+	return p.render(files, headingShare*p.scale/3)
+}
+
+// missing are the shards that did not come.
+func (p page) missing() section {
+	if !p.incomplete() {
+		return section{}
+	}
+	s := section{share: missingShare, intro: []string{"**Missing**, so that nothing can be said about the suite as a whole:"}}
+	return list(s, p.PullRequest.Incomplete, func(why string) string { return "- " + eachLine(why, code, "<br>") })
 }
 
 // action is what the reader of the comment is asked to do.
-func (md *markdown) action() string {
-	switch md.Verdict.Headline {
-	case verdict.SuiteRegressed:
-		if md.Verdict.Exit == verdict.ExitPass {
-			return "Slower, but by policy no reason to fail."
-		}
-		return "Please make the rows below as fast as base again."
-	case verdict.SuiteNotMeasured:
-		return "No verdict: please fix what kept benchmarks from being measured."
-	case verdict.SuiteImproved:
-		return "Faster: no action needed."
+func (p page) action() string {
+	switch {
+	case p.Verdict.Headline == verdict.SuiteRegressed:
+		return p.regressedAction()
+	case p.incomplete():
+		return "see what kept the missing parts from being measured, and run the job again"
+	case p.Verdict.Headline == verdict.SuiteNotMeasured && len(p.notMeasured()) == 0 && p.Verdict.Counts[verdict.Inconclusive] > 0:
+		return "give what policy requires to be decided more time"
+	case p.Verdict.Headline == verdict.SuiteNotMeasured:
+		return "fix what kept benchmarks from being measured"
 	}
-	if n := md.Verdict.Counts[verdict.Inconclusive]; n > 0 {
-		return fmt.Sprintf("No regression found; %d of %d comparisons could not be decided.", n, len(md.Verdict.Rows))
+	if n := p.Verdict.Counts[verdict.Inconclusive]; n > 0 && p.Verdict.Headline == verdict.SuiteNoChange {
+		return fmt.Sprintf("no action needed, but %d of %d comparisons could not be decided", n, len(p.Verdict.Rows))
 	}
-	return "No action needed."
+	return "no action needed"
 }
 
-func (md *markdown) scope() string {
-	m := md.Manifest
+func (p page) regressedAction() string {
+	gating := false
+	for _, row := range p.Verdict.Rows {
+		gating = gating || row.Decision == verdict.Regressed && row.Gating
+	}
+	switch {
+	case p.Verdict.Exit == verdict.ExitPass:
+		return "slower, but policy does not fail on it"
+	case !gating:
+		return "bring the metrics that fail back to the stored baseline"
+	case p.PullRequest != nil && !p.PullRequest.Accepting.Allow:
+		return "make the rows below as fast as base again"
+	}
+	return "make the rows below as fast as base again, or have them accepted"
+}
+
+// scope says what was compared; nothing where no bundle does.
+func (p page) scope() string {
+	m := p.Manifest
+	if m.Base.Commit == "" && m.Head.Commit == "" {
+		return ""
+	}
 	suite := "All benchmarks"
 	if m.Suite != "" {
 		suite = "Suite " + code(m.Suite)
 	}
-	if s := md.shards(); s != "" {
+	if s := p.shards(); s != "" {
 		suite += " (" + s + ")"
 	}
 	return fmt.Sprintf("%s, base %s against head %s", suite, code(revision(m.Base)), code(revision(m.Head)))
 }
 
-func (md *markdown) table(rows []verdict.Row) {
-	if len(rows) == 0 {
-		return
+// plainURL are addresses that hold nothing that markdown could read otherwise.
+var plainURL = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+)*$`)
+
+// runLink is a link to the run, or nothing.
+func (p page) runLink(text string) string {
+	if p.PullRequest == nil || len(p.PullRequest.RunURL) > 500 || !plainURL.MatchString(p.PullRequest.RunURL) {
+		return ""
 	}
-	md.line("")
-	md.line("%s", tableHead)
-	for _, row := range rows {
-		line := md.row(row)
-		if md.buf.Len()+len(line) > markdownBytesMax/2 {
-			md.line("")
-			md.line("More rows changed than fit here; %s has them all.", code("perfgate replay BUNDLE"))
-			return
-		}
-		md.line("%s", line)
-	}
+	return "[" + text + "](" + p.PullRequest.RunURL + ")"
 }
 
-const tableHead = "| benchmark | unit | base | head | change | could see | verdict |\n|---|---|--:|--:|--:|--:|---|"
-
-func (md *markdown) row(row verdict.Row) string {
-	c := row.Change
-	base, head := sides(c)
-	e := effectOf(c)
-	decision := string(row.Decision)
-	if row.Decision == verdict.Regressed {
-		decision = "**regressed**"
-		if !row.Gating {
-			decision += " (not gating)"
-		}
+// requests are the waivers that were asked for.
+func (in Input) requests() []WaiverRequest {
+	if in.PullRequest != nil && in.PullRequest.Waivers != nil {
+		return in.PullRequest.Waivers
 	}
-	return "| " + strings.Join([]string{
-		code(md.benchmark(c.Test.Key)), code(c.Test.Unit), base, head, e.text(), e.seenText(), decision}, " | ") + " |"
+	var out []WaiverRequest
+	for _, w := range in.Manifest.Waivers {
+		out = append(out, WaiverRequest{Waiver: w})
+	}
+	return out
 }
 
-// counters are the exact metrics in one line.
-func (md *markdown) counters() {
-	n := map[compare.ExactState]int{}
-	for _, row := range md.Verdict.Rows {
-		if x := row.Change.Exact; x != nil && x.Runs > 0 {
-			n[x.State]++
+// outcomesOf are the outcomes of these kinds, or with other of all the others.
+func (p page) outcomesOf(other bool, kinds ...recording.OutcomeKind) []recording.Outcome {
+	var out []recording.Outcome
+	for _, o := range p.Verdict.Outcomes {
+		known := false
+		for _, kind := range kinds {
+			known = known || o.Kind == kind
+		}
+		if known != other {
+			out = append(out, o)
 		}
 	}
-	same := n[compare.Same] + n[compare.Tolerated]
-	if same+n[compare.Rise]+n[compare.Fall]+n[compare.Disagree] == 0 {
-		return
-	}
-	md.line("")
-	md.line("Exact counters: %d worse, %d better, %d the same, %d that do not repeat.",
-		n[compare.Rise], n[compare.Fall], same, n[compare.Disagree])
+	return out
 }
 
-// fold adds a folded section, where there is anything to fold.
-func (md *markdown) fold(title string, lines []string) {
-	if len(lines) == 0 {
-		return
-	}
-	const closing = "\n</details>"
-	body := strings.Join(lines, "\n")
-	if md.buf.Len()+len(body)+len(title)+len(closing) > markdownBytesMax {
-		md.line("\n%s: too long for a comment; the report in the terminal has it.", title)
-		return
-	}
-	md.line("\n<details><summary>%s</summary>\n\n%s\n%s", title, body, closing)
-}
-
-func (md *markdown) harmless() []recording.Outcome {
-	var rest []recording.Outcome
-	for _, o := range md.Verdict.Outcomes {
-		if o.Kind == recording.Added || o.Kind == recording.Skipped {
-			rest = append(rest, o)
-		}
-	}
-	return rest
-}
-
-// outcomesMax bounds a table of outcomes: at most 500 bytes each.
-const outcomesMax = 30
-
-func (md *markdown) outcomeTable(outcomes []recording.Outcome) []string {
-	if len(outcomes) == 0 {
-		return nil
-	}
-	lines := []string{"| benchmark | side | what | detail |", "|---|---|---|---|"}
-	for i, o := range outcomes {
-		if i == outcomesMax {
-			return append(lines, "", fmt.Sprintf("and %d more.", len(outcomes)-i))
-		}
-		detail := strings.ReplaceAll(strings.TrimSpace(o.Detail), "\n", " / ")
-		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s |",
-			code(md.benchmark(o.Key)), code(string(o.Side)), code(string(o.Kind)), code(detail)))
-	}
-	return lines
-}
-
-func (md *markdown) driftTable() []string {
-	if len(md.Verdict.BaselineDrift) == 0 || md.Manifest.Baseline == nil {
-		return nil
-	}
-	lines := []string{
-		fmt.Sprintf("Stored baseline %s of %s.", code(md.Manifest.Baseline.Path), code(revision(recording.Revision{Commit: md.Manifest.Baseline.Commit}))),
-		"", "| benchmark | unit | stored | head |", "|---|---|--:|--:|",
-	}
-	for i, d := range md.Verdict.BaselineDrift {
-		if i == outcomesMax {
-			return append(lines, "", fmt.Sprintf("and %d more.", len(md.Verdict.BaselineDrift)-i))
-		}
-		values := scale(d.Unit, d.Stored, d.Head)
-		fails := ""
-		if md.gates(d) {
-			fails = " (fails)"
-		}
-		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s%s |", code(md.benchmark(d.Key)), code(d.Unit), values[0], values[1], fails))
-	}
-	return lines
-}
-
-func (md *markdown) reproduce() []string {
-	return []string{
-		"- the verdict from the recorded samples: " + code("perfgate replay BUNDLE"),
-		"- measured again: " + code("perfgate local --base "+shellWord(md.Manifest.Base.Commit)),
-	}
-}
-
-func (md *markdown) waiverLines() []string {
-	var lines []string
-	for _, w := range md.waivers() {
-		lines = append(lines, "- "+code(w))
-	}
-	return lines
-}
-
-func (md *markdown) methodLines() []string {
-	m := md.Manifest
-	lines := []string{"- machine: " + code(md.machine())}
-	for _, note := range m.Machine.Notes {
-		lines = append(lines, "- note: "+code(note))
-	}
-	for _, warning := range m.Warnings {
-		lines = append(lines, "- warning: "+code(warning))
-	}
-	if effort := md.effort(); effort != "" {
-		lines = append(lines, "- method: "+effort)
-	}
-	return append(lines,
-		"- cost: "+md.cost(),
-		"- versions: "+code(m.Tool)+", "+code(m.Toolchain),
-		"- bundle: "+code(md.Hash))
-}
-
-// allRows comes last, and takes the room that is left.
-func (md *markdown) allRows() {
-	if len(md.Verdict.Rows) == 0 {
-		return
-	}
-	const closing = 200 // the line that counts what was dropped, and the closing tag
-	lines, size := []string{tableHead}, len(tableHead)
-	for i, row := range md.Verdict.Rows {
-		line := md.row(row)
-		size += len(line) + 1
-		if md.buf.Len()+size+closing > markdownBytesMax {
-			lines = append(lines, "", fmt.Sprintf("and %d more rows.", len(md.Verdict.Rows)-i))
-			break
-		}
-		lines = append(lines, line)
-	}
-	md.fold("all rows", lines)
-}
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

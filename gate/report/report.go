@@ -29,6 +29,8 @@ type Input struct {
 	// identity (recording.Hash), empty where it could not be stored.
 	Path, Hash string
 	Options    Options
+	// PullRequest is nil where the report is of none.
+	PullRequest *PullRequestContext
 }
 
 // Options are the reader's wishes.
@@ -60,6 +62,10 @@ var countWords = map[verdict.Decision]string{
 // change" is claimed only where every row was decided.
 func (in Input) Words() string {
 	switch noChange := in.Verdict.Headline == verdict.SuiteNoChange; {
+	case in.incomplete() && in.Verdict.Headline == verdict.SuiteRegressed:
+		return "regressed, and incomplete"
+	case in.incomplete():
+		return "incomplete"
 	case noChange && in.Verdict.Counts[verdict.Waived] > 0:
 		return "slower, as accepted"
 	case noChange && in.Manifest.AA:
@@ -96,8 +102,14 @@ func (in Input) counts() string {
 }
 
 // headline is the first line: the verdict with its counts.
-func (in Input) headline() string {
+func (in Input) headline() string { return in.Words() + ": " + in.tally() }
+
+// tally counts the rows, and what has none.
+func (in Input) tally() string {
 	parts := []string{}
+	if in.incomplete() {
+		parts = append(parts, plural(len(in.PullRequest.Incomplete), "shard")+" missing")
+	}
 	if c := in.counts(); c != "" {
 		parts = append(parts, c)
 	}
@@ -107,7 +119,7 @@ func (in Input) headline() string {
 	if len(parts) == 0 {
 		parts = append(parts, "no benchmark")
 	}
-	return in.Words() + ": " + strings.Join(parts, ", ")
+	return strings.Join(parts, ", ")
 }
 
 // notMeasured are the outcomes that keep a benchmark from being compared
@@ -201,6 +213,8 @@ func (e effect) seenText() string {
 	switch {
 	case e.exact:
 		return "exact"
+	case finite(e.seen) && e.seen >= 1e4:
+		return fmt.Sprintf("±%.1e%%", 100*e.seen)
 	case finite(e.seen):
 		return fmt.Sprintf("±%.1f%%", 100*e.seen)
 	}
@@ -217,6 +231,8 @@ func percent(ratio float64) string {
 		return "0%"
 	case math.Abs(ratio) < 0.0005 || math.Abs(ratio) >= 0.1 && math.Abs(ratio) < 10:
 		return fmt.Sprintf("%+.1f%%", 100*ratio)
+	case math.Abs(ratio) >= 1e4: // as many digits as a number has would fill a line
+		return fmt.Sprintf("%+.1e%%", 100*ratio)
 	case math.Abs(ratio) >= 10:
 		return fmt.Sprintf("%+.0f%%", 100*ratio)
 	}
@@ -245,10 +261,19 @@ func sides(c compare.Change) (base, head string) {
 	return texts[0], texts[1]
 }
 
+// numberMax bounds the digits of a value: beyond the prefixes of units there can
+// be 300.
+const numberMax = 16
+
 // scale leaves small whole numbers (3 allocs/op) as they are: 3.000 suggests a
 // precision that nobody asked about.
 func scale(unit string, values ...float64) []string {
 	texts := compare.Scale(unit, values...)
+	for i, text := range texts {
+		if len(text) > numberMax {
+			texts[i] = fmt.Sprintf("%.3e", values[i])
+		}
+	}
 	for _, v := range values {
 		if v != math.Trunc(v) || math.Abs(v) >= 1000 {
 			return texts
@@ -261,8 +286,8 @@ func scale(unit string, values ...float64) []string {
 }
 
 // undecided says of inconclusive rows what they leave open: the largest slowdown
-// that one of them did not exclude.
-func (in Input) undecided(rows []verdict.Row) string {
+// that one of them did not exclude. Quote puts a name where it is shown.
+func (in Input) undecided(rows []verdict.Row, quote func(string) string) string {
 	var worst *verdict.Row
 	blind := 0
 	for i, row := range rows {
@@ -276,8 +301,8 @@ func (in Input) undecided(rows []verdict.Row) string {
 	}
 	var parts []string
 	if worst != nil {
-		parts = append(parts, fmt.Sprintf("a slowdown of %.1f%% or less is not excluded, by %s",
-			100*math.Expm1(worst.Change.Timed.Hi), clean(in.benchmark(worst.Change.Test.Key))))
+		slowdown := strings.TrimPrefix(percent(math.Expm1(worst.Change.Timed.Hi)), "+")
+		parts = append(parts, fmt.Sprintf("a slowdown of %s or less is not excluded, by %s", slowdown, quote(in.benchmark(worst.Change.Test.Key))))
 	}
 	if blind > 0 {
 		parts = append(parts, fmt.Sprintf("%d without an interval", blind))
@@ -374,14 +399,21 @@ func (in Input) machine() string {
 // cost is what building and measuring both sides took.
 func (in Input) cost() string {
 	m := in.Manifest
-	s := fmt.Sprintf("%.0f CPU-seconds, %.0f s", m.CPUSeconds, m.WallSeconds)
+	s := fmt.Sprintf("%s CPU-seconds, %s s", seconds(m.CPUSeconds), seconds(m.WallSeconds))
 	if m.BudgetSeconds > 0 {
-		s += fmt.Sprintf(" of a budget of %.0f s", m.BudgetSeconds)
+		s += fmt.Sprintf(" of a budget of %s s", seconds(m.BudgetSeconds))
 	}
 	if m.OutOfTime {
 		s += "; the budget ended before everything was decided"
 	}
 	return s
+}
+
+func seconds(v float64) string {
+	if math.Abs(v) >= 1e9 {
+		return fmt.Sprintf("%.1e", v)
+	}
+	return fmt.Sprintf("%.0f", v)
 }
 
 // waivers lists what was asked to be accepted, and what became of each request.
@@ -392,7 +424,11 @@ func (in Input) waivers() []string {
 		if w.Benchmark != "" {
 			text += fmt.Sprintf("%s %s <=%g%% until %s, ", w.Benchmark, w.Unit, w.Percent, w.Until)
 		}
-		out = append(out, text+w.Reason+" ("+in.became(w)+")")
+		became := in.became(w)
+		if w.Refused != "" {
+			became += ": " + w.Refused
+		}
+		out = append(out, text+w.Reason+" ("+became+")")
 	}
 	return out
 }
@@ -400,7 +436,7 @@ func (in Input) waivers() []string {
 // became is what a waiver did.
 func (in Input) became(w config.Waiver) string {
 	if w.Refused != "" {
-		return "refused: " + w.Refused
+		return "refused"
 	}
 	for _, row := range in.Verdict.Rows {
 		test := row.Change.Test

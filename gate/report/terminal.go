@@ -85,7 +85,7 @@ func (t *terminal) folded(rows []verdict.Row) string {
 		}
 		part := fmt.Sprintf("%d %s", n, countWords[d])
 		if d == verdict.Inconclusive {
-			part += " (" + t.undecided(byDecision[d]) + ")"
+			part += " (" + t.undecided(byDecision[d], clean) + ")"
 		}
 		parts = append(parts, part)
 	}
@@ -265,17 +265,21 @@ func (t *terminal) baseline() {
 	}
 	for _, d := range drift {
 		values := scale(d.Unit, d.Stored, d.Head)
-		t.line("  %s %s: stored %s, head %s%s", clean(t.benchmark(d.Key)), clean(d.Unit), values[0], values[1], t.driftNote(d))
+		note := t.driftNote(d)
+		if note != "" {
+			note = " (" + note + ")"
+		}
+		t.line("  %s %s: stored %s, head %s%s", clean(t.benchmark(d.Key)), clean(d.Unit), values[0], values[1], note)
 	}
 }
 
 // driftNote says whose the difference is, where the base side was measured too.
-func (t *terminal) driftNote(d recording.BaselineCheck) string {
+func (in Input) driftNote(d recording.BaselineCheck) string {
 	switch {
-	case t.gates(d):
-		return " (worse: policy fails it)"
-	case d.Base != nil && *d.Base == d.Head && t.Manifest.Base.Tree != t.Manifest.Head.Tree:
-		return " (so has base: older than this change)"
+	case in.gates(d):
+		return "worse: policy fails it"
+	case d.Base != nil && *d.Base == d.Head && in.Manifest.Base.Tree != in.Manifest.Head.Tree:
+		return "so has base: older than this change"
 	}
 	return ""
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,15 +11,26 @@ import (
 // 80, and 200 leave a table readable.
 const nameRunesMax = 200
 
+// marksMax is how many combining marks may follow a letter. No script needs
+// more, and a pile of them is drawn over the lines around it.
+const marksMax = 4
+
 // clean makes a string from the measured code safe to print: control, format
 // (bidi, zero-width), invisible and unassigned characters, line breaks, strange
-// spaces and invalid UTF-8 become U+FFFD, and what is too long is cut.
+// spaces, piles of combining marks and invalid UTF-8 become U+FFFD, and what is
+// too long is cut.
 func clean(s string) string { return visible(clip(s, nameRunesMax)) }
 
 // visible is clean for strings that must stay whole, such as a path that is to
 // be copied.
 func visible(s string) string {
+	marks := 0
 	return strings.Map(func(r rune) rune {
+		if !unicode.Is(unicode.M, r) {
+			marks = 0
+		} else if marks++; marks > marksMax {
+			return utf8.RuneError
+		}
 		if !unicode.IsGraphic(r) || invisible(r) || r != ' ' && unicode.Is(unicode.Zs, r) {
 			return utf8.RuneError
 		}
@@ -62,10 +74,16 @@ func clip(s string, n int) string {
 }
 
 // code puts a string into a code span of markdown, the only place where an
-// untrusted string appears: fenced longer than any run of backticks inside, and
-// with the pipe escaped, since a table is split before its code spans are read.
-func code(s string) string {
-	s = clean(s)
+// untrusted string appears: fenced longer than any run of backticks inside. In a
+// table it is to be a cell.
+func code(s string) string { return span(clean(s)) }
+
+// cell is code in a table, with the pipe escaped: a table is split before its
+// code spans are read.
+func cell(s string) string { return escapePipes(code(s)) }
+
+// span is code of a string that is visible, and shown whole.
+func span(s string) string {
 	if s == "" {
 		return "(none)"
 	}
@@ -82,7 +100,29 @@ func code(s string) string {
 	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") || strings.TrimSpace(s) == "" {
 		s = " " + s + " " // one space on each side is not part of the span
 	}
-	return fence + escapePipes(s) + fence
+	return fence + s + fence
+}
+
+// linesMax is how many lines of a text are shown.
+const linesMax = 8
+
+// eachLine shows a text of several lines, each by itself.
+func eachLine(s string, show func(string) string, between string) string {
+	all := strings.SplitN(strings.TrimSpace(s), "\n", linesMax+1)
+	var shown []string
+	for i, line := range all {
+		if i == linesMax {
+			shown = append(shown, fmt.Sprintf("and %s more", plural(strings.Count(line, "\n")+1, "line")))
+			break
+		}
+		if line = strings.TrimRight(strings.ReplaceAll(line, "\t", "    "), " \r"); line != "" {
+			shown = append(shown, show(line))
+		}
+	}
+	if len(shown) == 0 {
+		return show("")
+	}
+	return strings.Join(shown, between)
 }
 
 // escapePipes writes | as \|. A backslash that already stands before a pipe
