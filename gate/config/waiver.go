@@ -17,7 +17,8 @@ const WaiverTrailer = "Perf-Accept"
 const (
 	WaiverPercentMax = 100
 	WaiverDaysMax    = 90
-	waiverReasonMax  = 300 // bytes
+	waiverReasonMax  = 300  // bytes
+	waiverNamesMax   = 1000 // bytes, of the benchmark, the unit and the date
 )
 
 // Waiver accepts a slowdown of one benchmark in one unit, up to a bound and a
@@ -40,7 +41,7 @@ var waiverForm = regexp.MustCompile(`^(\S+)\s+(\S+)\s+<=\s*([0-9.]+)\s*%\s+until
 func ParseWaiver(value, commit string, today time.Time) Waiver {
 	w := Waiver{Commit: commit, Reason: clip(value, waiverReasonMax)}
 	m := waiverForm.FindStringSubmatch(strings.TrimSpace(value))
-	if m == nil {
+	if m == nil || len(m[1])+len(m[2])+len(m[4]) > waiverNamesMax {
 		w.Refused = "it cannot be read; write: " + WaiverTrailer + ": BENCHMARK UNIT <=8% until=2006-01-02 — reason"
 		return w
 	}

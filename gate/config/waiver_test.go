@@ -21,16 +21,17 @@ func TestAWaiverIsOneBenchmarkOneUnitABoundADateAndAReason(t *testing.T) {
 func TestAWaiverIsRefusedWithItsReason(t *testing.T) {
 	for value, want := range map[string]string{
 		"": "it cannot be read",
-		"pool.Submit cpu-sec/op until=2026-12-31 — no bound":             "it cannot be read",
-		"pool.Submit cpu-sec/op <=8%":                                    "it cannot be read",
-		"pool.Submit cpu-sec/op <=8% until=2026-12-31":                   "it cannot be read", // no reason
-		"pool.Submit cpu-sec/op <=0% until=2026-12-31 — x":               "no bound",
-		"pool.Submit cpu-sec/op <=1.2.3% until=2026-12-31 — x":           "no bound",
-		"pool.Submit cpu-sec/op <=101% until=2026-12-31 — x":             "too wide",
-		"pool.* cpu-sec/op <=8% until=2026-12-31 — x":                    "too wide",
-		"pool.Submit cpu-sec/op <=8% until=31.12.2026 — x":               "no date",
-		"pool.Submit cpu-sec/op <=8% until=2026-11-21 — x":               "expired on 2026-11-21",
-		"pool.Submit cpu-sec/op <=8% until=2027-02-21 — ninety-one days": "too long",
+		"pool.Submit cpu-sec/op until=2026-12-31 — no bound":                "it cannot be read",
+		"pool.Submit cpu-sec/op <=8%":                                       "it cannot be read",
+		strings.Repeat("x", 1000) + " cpu-sec/op <=8% until=2026-12-31 — x": "it cannot be read",
+		"pool.Submit cpu-sec/op <=8% until=2026-12-31":                      "it cannot be read", // no reason
+		"pool.Submit cpu-sec/op <=0% until=2026-12-31 — x":                  "no bound",
+		"pool.Submit cpu-sec/op <=1.2.3% until=2026-12-31 — x":              "no bound",
+		"pool.Submit cpu-sec/op <=101% until=2026-12-31 — x":                "too wide",
+		"pool.* cpu-sec/op <=8% until=2026-12-31 — x":                       "too wide",
+		"pool.Submit cpu-sec/op <=8% until=31.12.2026 — x":                  "no date",
+		"pool.Submit cpu-sec/op <=8% until=2026-11-21 — x":                  "expired on 2026-11-21",
+		"pool.Submit cpu-sec/op <=8% until=2027-02-21 — ninety-one days":    "too long",
 	} {
 		w := ParseWaiver(value, "abc", today)
 		if !strings.Contains(w.Refused, want) {
