@@ -13,7 +13,7 @@ import (
 type Diff struct {
 	Files []FileDiff `json:"files,omitempty"`
 	// Modules are those whose version, or whose replacement, differs between the
-	// sides' go.mod files.
+	// sides' go.mod files; "go" and "toolchain" stand for these lines of the file.
 	Modules []ModuleChange `json:"modules,omitempty"`
 	// Truncated: the change is larger than what is looked through.
 	Truncated bool `json:"truncated,omitempty"`
@@ -29,7 +29,9 @@ type FileDiff struct {
 	Removed bool   `json:"removed,omitempty"`
 	// Source is the file's name in profiles of the head side ("example.org/m/p/f.go"),
 	// OldSource that of the base side; both are empty for what is no Go source.
-	Source    string `json:"source,omitempty"`
+	Source string `json:"source,omitempty"`
+	// Pkg is the import path of its package, with "_test" for an external test.
+	Pkg       string `json:"pkg,omitempty"`
 	OldSource string `json:"old-source,omitempty"`
 	// Generated: the file says of itself that a program wrote it.
 	Generated bool `json:"generated,omitempty"`
@@ -63,8 +65,8 @@ type Decl struct {
 	// Hash identifies what it says, without comments, layout and its own name: equal
 	// hashes on both sides are no change of the code.
 	Hash string `json:"hash"`
-	// Users are functions of the head side that mention the declaration, as profiles
-	// name them, with the package.
+	// Users are functions of the head side that mention its name, as profiles name
+	// them, with the package; none where too many do for that to say anything.
 	Users []string `json:"users,omitempty"`
 }
 

@@ -112,21 +112,32 @@ func (r *Repo) TreeOf(ctx context.Context, commit string) (string, error) {
 // WorkTree is the tree hash that a commit of everything not ignored would have
 // now. Nothing is written to the repository's own index or object store.
 func (r *Repo) WorkTree(ctx context.Context) (string, error) {
+	tree := ""
+	err := r.withWorkTree(ctx, func(_ []string, t string) error {
+		tree = t
+		return nil
+	})
+	return tree, err
+}
+
+// withWorkTree makes the tree of WorkTree, and calls do with its hash and with the
+// environment in which git finds its objects.
+func (r *Repo) withWorkTree(ctx context.Context, do func(env []string, tree string) error) error {
 	tmp, err := os.MkdirTemp("", "perfgate-index-")
 	if err != nil {
-		return "", fmt.Errorf("hashing the work tree: %w", err)
+		return fmt.Errorf("hashing the work tree: %w", err)
 	}
 	defer os.RemoveAll(tmp)
 	objects, err := r.git(ctx, "rev-parse", "--git-path", "objects")
 	if err != nil {
-		return "", err
+		return err
 	}
 	if !filepath.IsAbs(objects) {
 		objects = filepath.Join(r.Top, objects)
 	}
 	index, err := r.git(ctx, "rev-parse", "--git-path", "index")
 	if err != nil {
-		return "", err
+		return err
 	}
 	if !filepath.IsAbs(index) {
 		index = filepath.Join(r.Top, index)
@@ -135,12 +146,12 @@ func (r *Repo) WorkTree(ctx context.Context) (string, error) {
 	// hashed again. A repository without an index yet starts from nothing.
 	if data, err := os.ReadFile(index); err == nil {
 		if err := os.WriteFile(filepath.Join(tmp, "index"), data, 0o600); err != nil {
-			return "", fmt.Errorf("hashing the work tree: %w", err)
+			return fmt.Errorf("hashing the work tree: %w", err)
 		}
 	}
 	store := filepath.Join(tmp, "objects")
 	if err := os.Mkdir(store, 0o700); err != nil {
-		return "", fmt.Errorf("hashing the work tree: %w", err)
+		return fmt.Errorf("hashing the work tree: %w", err)
 	}
 	env := []string{
 		"GIT_INDEX_FILE=" + filepath.Join(tmp, "index"),
@@ -148,13 +159,13 @@ func (r *Repo) WorkTree(ctx context.Context) (string, error) {
 		"GIT_ALTERNATE_OBJECT_DIRECTORIES=" + objects,
 	}
 	if _, err := run(ctx, r.Top, env, "-c", "core.fsmonitor=false", "add", "--all", "--", "."); err != nil {
-		return "", fmt.Errorf("hashing the work tree: %w", err)
+		return fmt.Errorf("hashing the work tree: %w", err)
 	}
 	tree, err := run(ctx, r.Top, env, "write-tree")
 	if err != nil {
-		return "", fmt.Errorf("hashing the work tree: %w", err)
+		return fmt.Errorf("hashing the work tree: %w", err)
 	}
-	return tree, nil
+	return do(env, tree)
 }
 
 // AddWorktree checks commit out into a folder of its own and returns the
