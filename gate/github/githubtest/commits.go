@@ -207,7 +207,7 @@ func createStatus(c *call) (int, any) {
 		return invalid("No commit found for SHA: " + sha)
 	}
 	if !slices.Contains([]string{"error", "failure", "pending", "success"}, in.State) || utf8.RuneCountInString(in.Description) > 140 {
-		return invalid("Validation Failed: state or description (maximum is 140 characters)")
+		return invalid("Validation Failed", "state is unknown, or description is too long (maximum is 140 characters)")
 	}
 	st := &Status{ID: c.nextID(), SHA: sha, State: in.State, Context: in.Context, Description: in.Description,
 		TargetURL: in.TargetURL, Creator: c.token.Login, Created: c.tick()}

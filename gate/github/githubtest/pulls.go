@@ -66,7 +66,7 @@ func createPull(c *call) (int, any) {
 	}
 	for _, p := range c.repo.pulls {
 		if !p.Closed && !p.Merged && p.HeadRepo == c.repo && p.HeadRef == head && p.BaseRef == in.Base {
-			return invalid(fmt.Sprintf("A pull request already exists for %s:%s.", c.repo.owner(), head))
+			return invalid("Validation Failed", fmt.Sprintf("A pull request already exists for %s:%s.", c.repo.owner(), head))
 		}
 	}
 	p := c.repo.addPull(Pull{Title: in.Title, Body: in.Body, HeadRef: head, BaseRef: in.Base, Author: c.token.Login})
@@ -232,7 +232,7 @@ func (c *call) commentBody(p *Pull) (body string, status int, answer any) {
 	if err := c.decode(&in); err != nil {
 		status, answer = fail(http.StatusBadRequest, err.Error())
 	} else if in.Body == "" || utf8.RuneCountInString(in.Body) > longestComment {
-		status, answer = invalid("Validation Failed: body is empty or too long (maximum is 65536 characters)")
+		status, answer = invalid("Validation Failed", "Body is empty or too long (maximum is 65536 characters)")
 	} else if p != nil && p.Locked {
 		status, answer = fail(http.StatusForbidden, "Unable to create comment because issue is locked.")
 	}

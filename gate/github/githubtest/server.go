@@ -262,8 +262,12 @@ func fail(status int, message string) (int, any) {
 }
 
 // invalid is GitHub's answer to a request that it understood and refuses.
-func invalid(message string) (int, any) {
-	return http.StatusUnprocessableEntity, object{"message": message, "documentation_url": "https://docs.github.com/rest", "errors": []object{}}
+func invalid(message string, details ...string) (int, any) {
+	errors := []object{}
+	for _, d := range details {
+		errors = append(errors, object{"code": "custom", "message": d})
+	}
+	return http.StatusUnprocessableEntity, object{"message": message, "documentation_url": "https://docs.github.com/rest", "errors": errors}
 }
 
 // tick gives every change a time of its own, a second after the one before.
