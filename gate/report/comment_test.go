@@ -332,7 +332,7 @@ func TestMissingShardsAreNeverNoChange(t *testing.T) {
 		if text := markdownText(t, in); !strings.Contains(strings.SplitN(text, "\n", 2)[0], "incomplete") || strings.Contains(text, "no action needed") {
 			t.Errorf("%s: %s", headline, text)
 		}
-		if s := StatusDescription(in); !strings.Contains(s, "incomplete: 1 shard missing") {
+		if s := StatusDescription(in); !strings.Contains(s, "incomplete: 1 part missing") {
 			t.Errorf("status %q", s)
 		}
 	}

@@ -219,12 +219,12 @@ func (p page) flags() string {
 	return p.render(files, headingShare*p.scale/3)
 }
 
-// missing are the shards that did not come.
+// missing says why there is no verdict on the whole.
 func (p page) missing() section {
 	if !p.incomplete() {
 		return section{}
 	}
-	s := section{share: missingShare, intro: []string{"**Missing**, so that nothing can be said about the suite as a whole:"}}
+	s := section{share: missingShare, intro: []string{"**Nothing can be said about the suite as a whole:**"}}
 	return list(s, p.PullRequest.Incomplete, func(why string) string { return "- " + eachLine(why, code, "<br>") })
 }
 
@@ -234,7 +234,7 @@ func (p page) action() string {
 	case p.Verdict.Headline == verdict.SuiteRegressed:
 		return p.regressedAction()
 	case p.incomplete():
-		return "see what kept the missing parts from being measured, and run the job again"
+		return "see what is missing below, and run the job again"
 	case p.Verdict.Headline == verdict.SuiteNotMeasured && len(p.notMeasured()) == 0 && p.Verdict.Counts[verdict.Inconclusive] > 0:
 		return "give what policy requires to be decided more time"
 	case p.Verdict.Headline == verdict.SuiteNotMeasured:

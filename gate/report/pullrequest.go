@@ -19,8 +19,8 @@ type PullRequestContext struct {
 	// SuiteChanged are files of the policy, the suite, the baselines or the gate
 	// itself that the pull request touches.
 	SuiteChanged []string
-	// Incomplete are the shards that are missing, each with the reason. Where
-	// there are any, there is no verdict on the suite.
+	// Incomplete are the parts that are missing, such as shards, each with the
+	// reason. Where there are any, there is no verdict on the suite.
 	Incomplete []string
 	// RunURL is the page of the run that measured; empty where it is not known.
 	RunURL string
@@ -41,7 +41,7 @@ type WaiverRequest struct {
 	ApprovedBy string // login of the reviewer; empty where nobody approved
 }
 
-// incomplete: shards are missing.
+// incomplete: parts are missing.
 func (in Input) incomplete() bool {
 	return in.PullRequest != nil && len(in.PullRequest.Incomplete) > 0
 }

@@ -108,7 +108,7 @@ func (in Input) headline() string { return in.Words() + ": " + in.tally() }
 func (in Input) tally() string {
 	parts := []string{}
 	if in.incomplete() {
-		parts = append(parts, plural(len(in.PullRequest.Incomplete), "shard")+" missing")
+		parts = append(parts, plural(len(in.PullRequest.Incomplete), "part")+" missing")
 	}
 	if c := in.counts(); c != "" {
 		parts = append(parts, c)
