@@ -31,10 +31,18 @@ var endpoints = map[string][]string{
 	"/repos/{owner}/{repo}/collaborators/{username}/permission":              {"GET"},
 	"/repos/{owner}/{repo}/compare/{basehead}":                               {"GET"},
 	"/repos/{owner}/{repo}/contents/{path}":                                  {"GET"},
+	"/repos/{owner}/{repo}/git/blobs":                                        {"POST"},
+	"/repos/{owner}/{repo}/git/blobs/{file_sha}":                             {"GET"},
+	"/repos/{owner}/{repo}/git/commits":                                      {"POST"},
 	"/repos/{owner}/{repo}/git/commits/{commit_sha}":                         {"GET"},
+	"/repos/{owner}/{repo}/git/ref/{ref}":                                    {"GET"},
+	"/repos/{owner}/{repo}/git/refs":                                         {"POST"},
+	"/repos/{owner}/{repo}/git/refs/{ref}":                                   {"PATCH"},
+	"/repos/{owner}/{repo}/git/trees":                                        {"POST"},
+	"/repos/{owner}/{repo}/git/trees/{tree_sha}":                             {"GET"},
 	"/repos/{owner}/{repo}/issues/{issue_number}/comments":                   {"GET", "POST"},
 	"/repos/{owner}/{repo}/issues/comments/{comment_id}":                     {"PATCH", "DELETE"},
-	"/repos/{owner}/{repo}/pulls":                                            {"GET"},
+	"/repos/{owner}/{repo}/pulls":                                            {"GET", "POST"},
 	"/repos/{owner}/{repo}/pulls/{pull_number}":                              {"GET"},
 	"/repos/{owner}/{repo}/pulls/{pull_number}/commits":                      {"GET"},
 	"/repos/{owner}/{repo}/pulls/{pull_number}/files":                        {"GET"},
@@ -110,7 +118,7 @@ func withoutRedirects(t *testing.T, server string) string {
 }
 
 // A shop is a repository in which every operation of the client has something to
-// do: paths and branches with slashes and spaces, and more of each than a page.
+// do: paths and branches with slashes, spaces and more, and more of each than a page.
 type shop struct {
 	repo           *githubtest.Repo
 	base, head     string
@@ -133,15 +141,15 @@ func newShop(server *githubtest.Server) shop {
 		files[fmt.Sprintf("more/%d.go", i)] = "package more\n"
 		s.head = repo.AddCommit(githubtest.Commit{Message: fmt.Sprintf("Change %d\n\nPerf-Accept: all", i), Parents: []string{s.head}, Files: files})
 	}
-	repo.SetBranch("feature/faster basket", s.head)
-	s.pull = repo.AddPull(githubtest.Pull{HeadRef: "feature/faster basket", Reviews: []githubtest.Review{
+	repo.SetBranch("feature/50%+faster", s.head)
+	s.pull = repo.AddPull(githubtest.Pull{HeadRef: "feature/50%+faster", Reviews: []githubtest.Review{
 		{Login: "ann", State: "APPROVED", CommitID: s.head},
 		{Login: "bob", State: "CHANGES_REQUESTED", CommitID: s.head},
 		{Login: "eve", State: "APPROVED", CommitID: s.base},
 	}})
 	repo.SetRole("ann", "maintain")
 	repo.SetRole("bob", "write")
-	s.run = repo.AddRun(githubtest.Run{HeadRepo: repo, HeadBranch: "feature/faster basket", HeadSHA: s.head})
+	s.run = repo.AddRun(githubtest.Run{HeadRepo: repo, HeadBranch: "feature/50%+faster", HeadSHA: s.head})
 	for i := range 3 {
 		s.artifact = repo.AddArtifact(githubtest.Artifact{RunID: s.run, Name: fmt.Sprintf("perfgate-1-%d-of-3", i+1), Zip: []byte("a zip")})
 		repo.AddComment(githubtest.Comment{Pull: s.pull, Login: "ann", Body: "Looks good"})
@@ -206,7 +214,7 @@ func operations(s shop, c *github.Client) []operation {
 			data, err := c.DownloadArtifact(ctx, s.artifact, 1<<10)
 			return unless(string(data) == "a zip", err)
 		}},
-	}, writes(s, c)...)
+	}, append(writes(s, c), records(s, c)...)...)
 }
 
 // writes are the operations that change something.
@@ -217,7 +225,7 @@ func writes(s shop, c *github.Client) []operation {
 			return unless(posted, err)
 		}
 	}
-	other := s.repo.AddPull(githubtest.Pull{HeadRef: "feature/faster basket", HeadSHA: s.base})
+	other := s.repo.AddPull(githubtest.Pull{HeadRef: "feature/50%+faster", HeadSHA: s.base})
 	status := func(state string) func(context.Context) error {
 		return func(ctx context.Context) error {
 			return c.SetStatus(ctx, s.head, github.Status{State: state, Context: "perfgate", Description: strings.Repeat("é", 140), TargetURL: "https://github.example/octo/shop/actions/runs/1"})
@@ -243,6 +251,49 @@ func writes(s shop, c *github.Client) []operation {
 				}
 			}
 			return unless(ours == 1 && len(s.repo.CheckRuns(s.head)) == 1 && len(s.repo.Statuses(s.head)) == 4, nil)
+		}},
+	}
+}
+
+// records are the operations that store baselines.
+func records(s shop, c *github.Client) []operation {
+	files := map[string][]byte{"baselines/a suite/manifest.json": []byte("{}\n"), "baselines/a suite/samples.txt": []byte("unit\n")}
+	proposal := c.Propose("main", "perfgate/next+50%", "Baselines", "Measured on main.")
+	commit := func(open func(context.Context) (*github.Snapshot, error)) func(context.Context) error {
+		return func(ctx context.Context) error {
+			snapshot, err := open(ctx)
+			if err != nil {
+				return err
+			}
+			sha, err := snapshot.Commit(ctx, files, "Record baselines")
+			return unless(sha != "", err)
+		}
+	}
+	onMain := func(ctx context.Context) (*github.Snapshot, error) { return c.Snapshot(ctx, "main") }
+	onOrphan := func(context.Context) (*github.Snapshot, error) { return c.Orphan("perfgate/baselines"), nil }
+	return []operation{
+		{"commit to the branch", commit(onMain)},
+		{"read it again", func(ctx context.Context) error {
+			snapshot, err := onMain(ctx)
+			if err != nil {
+				return err
+			}
+			entries, err := snapshot.List(ctx, "baselines/a suite")
+			if err = unless(len(entries) == 2, err); err != nil {
+				return err
+			}
+			data, err := snapshot.Read(ctx, "baselines/a suite/samples.txt", 1<<10)
+			return unless(string(data) == "unit\n", err)
+		}},
+		{"commit to a branch of its own", commit(onOrphan)},
+		{"commit to a proposal", commit(proposal.Snapshot)},
+		{"open the proposal", func(ctx context.Context) error {
+			page, err := proposal.Open(ctx)
+			return unless(page != "", err)
+		}},
+		{"the proposal is open", func(ctx context.Context) error {
+			page, err := proposal.Open(ctx)
+			return unless(page != "" && len(s.repo.Pulls()) == 3, err)
 		}},
 	}
 }

@@ -20,7 +20,7 @@ func nodeID(kind string, id any) string {
 // web is the address of something on the site rather than in the API.
 func web(path string) string { return "https://github.example/" + path }
 
-// escaped is a file's path as it stands in an address.
+// escaped is the path of a file or ref as it stands in an address.
 func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
 func (s *Server) repoURL(r *Repo) string { return s.URL + "/repos/" + r.FullName }
@@ -216,7 +216,7 @@ func (s *Server) artifact(r *Repo, a *Artifact) object {
 
 func (s *Server) ref(r *Repo, name, sha string) object {
 	return object{
-		"ref": name, "node_id": nodeID("Ref", name), "url": s.repoURL(r) + "/git/" + name,
+		"ref": name, "node_id": nodeID("Ref", name), "url": s.repoURL(r) + "/git/" + escaped(name),
 		"object": object{"type": "commit", "sha": sha, "url": s.repoURL(r) + "/git/commits/" + sha},
 	}
 }
