@@ -12,6 +12,7 @@ import (
 var ciCommands = []command{
 	{"measure", "measure one shard of what the event is about", runCIMeasure, true},
 	{"gate", "decide on all shards, and write the job summary", runCIGate, true},
+	{"comment", "tell the pull request what a run has measured", runCIComment, true},
 }
 
 // runCI has commands of its own.

@@ -81,7 +81,7 @@ var rules = Rules{
 		"cmd/trantor": {Imports: join(underTest, "os/exec"), Tests: []string{golden, "github.com/rogpeppe/go-internal", "golang.org/x/sys"}},
 
 		"gate":            {},
-		"gate/cli":        {Imports: join(wholeGate, "gate/github", "gate/report/serve", "golang.org/x/term"), Tests: []string{golden}},
+		"gate/cli":        {Imports: join(wholeGate, "gate/github", "gate/report/serve", "golang.org/x/term"), Tests: []string{golden, "gate/github/githubtest", "net/http"}},
 		"gate/config":     {Imports: []string{"go.yaml.in/yaml/v3"}},
 		"gate/repo":       {Imports: []string{"gate/recording", "os/exec"}},
 		"gate/machine":    {Imports: []string{"gate/recording", "golang.org/x/sys"}},

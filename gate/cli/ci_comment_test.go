@@ -1,0 +1,601 @@
+package cli
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/perfgate/perfgate/gate/artifact"
+	"github.com/perfgate/perfgate/gate/github/githubtest"
+	"github.com/perfgate/perfgate/gate/recording"
+	"github.com/perfgate/perfgate/gate/verdict"
+)
+
+// hub is a repository with one pull request whose measuring run has ended, and
+// the job that is to tell about it.
+type hub struct {
+	t             *testing.T
+	server        *githubtest.Server
+	repo          *githubtest.Repo
+	base, head    string // commits
+	merge         string // of head into base
+	number        int
+	run           int64
+	stdout        bytes.Buffer
+	stderr        bytes.Buffer
+	summary, outs string // files of the runner
+}
+
+const everyScope = "pull-requests issues statuses contents checks"
+
+// newHub makes the pull request. Policy is the base branch's perfgate.yml.
+func newHub(t *testing.T, policy string) *hub {
+	t.Helper()
+	h := &hub{t: t, server: githubtest.Start()}
+	t.Cleanup(h.server.Close)
+	h.server.AddToken("secret", githubtest.Token{Write: strings.Fields(everyScope)})
+	h.repo = h.server.AddRepo("octo/app")
+	h.base = h.repo.AddCommit(githubtest.Commit{Files: map[string]string{"go.mod": "module example.org/m\n", "perfgate.yml": policy}, Message: "base"})
+	h.repo.SetBranch("main", h.base)
+	h.propose(h.repo, "feature", githubtest.Commit{Files: map[string]string{"go.mod": "module example.org/m\n", "perfgate.yml": policy, "a.go": "package m\n"}, Message: "head"})
+	return h
+}
+
+// propose opens a pull request, and has a run measure it.
+func (h *hub) propose(from *githubtest.Repo, branch string, head githubtest.Commit) {
+	head.Parents = []string{h.base}
+	h.head = from.AddCommit(head)
+	from.SetBranch(branch, h.head)
+	h.merge = h.repo.AddCommit(githubtest.Commit{Parents: []string{h.base, h.head}, Files: head.Files, Message: "merge"})
+	h.number = h.repo.AddPull(githubtest.Pull{HeadRepo: from, HeadRef: branch})
+	h.run = h.repo.AddRun(githubtest.Run{HeadRepo: from, HeadBranch: branch, HeadSHA: h.head})
+}
+
+// measured is a bundle of the pull request: a benchmark that allocates 3 objects
+// on base and as many as given on head.
+func (h *hub) measured(allocs float64) recording.Bundle {
+	key := recording.Key{Pkg: "example.org/m", Name: "BenchmarkAdd", Procs: 1}
+	b := recording.Bundle{Manifest: recording.Manifest{
+		Tool: "perfgate test", Command: "check", Module: "example.org/m", Toolchain: "go1.26.0",
+		Base: h.revision(h.base), Head: h.revision(h.merge), Machine: recording.Machine{ClassID: "c0ffee12"},
+		Benchmarks: []recording.Benchmark{{Key: key, Channel: recording.CoRun, N: 100, ExactN: 100}},
+		Family:     []recording.Test{{Key: key, Unit: "allocs/op", Channel: recording.Exact}},
+		Shard:      &recording.Shard{Index: 1, Count: 1},
+	}}
+	for side, value := range map[recording.Side]float64{recording.Base: 3, recording.Head: allocs} {
+		for pair := 1; pair <= recording.ExactConfirmRuns; pair++ {
+			b.Samples = append(b.Samples, recording.Sample{Side: side, Channel: recording.Exact, Key: key, Pair: pair, Round: 1,
+				Order: 1, Core: -1, N: 100, Values: []recording.Value{{Unit: "allocs/op", Value: value}}})
+		}
+	}
+	return b
+}
+
+func (h *hub) revision(sha string) recording.Revision {
+	c, ok := h.repo.Commit(sha)
+	if !ok {
+		h.t.Fatalf("no commit %s", sha)
+	}
+	return recording.Revision{Ref: sha, Commit: sha, Tree: c.Tree}
+}
+
+// files are the results folder of a bundle.
+func (h *hub) files(b recording.Bundle) map[string][]byte {
+	h.t.Helper()
+	encoded, err := recording.Encode(b)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	shard := fmt.Sprintf("%d/%d", b.Manifest.Shard.Index, b.Manifest.Shard.Count)
+	outcome, err := artifact.EncodeOutcome(artifact.Outcome{Shard: shard})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	files := map[string][]byte{artifact.OutcomeFile: outcome}
+	for name, data := range encoded {
+		files[artifact.BundleFolder+"/"+name] = data
+	}
+	return files
+}
+
+// upload adds an artifact to the run.
+func (h *hub) upload(name string, files map[string][]byte) {
+	h.t.Helper()
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		f, err := w.Create(file)
+		if err == nil {
+			_, err = f.Write(files[file])
+		}
+		if err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.repo.AddArtifact(githubtest.Artifact{RunID: h.run, Name: name, Zip: buf.Bytes()})
+}
+
+func (h *hub) uploadBundle(b recording.Bundle) {
+	h.t.Helper()
+	h.upload("perfgate-1-1-of-1", h.files(b))
+}
+
+// tell runs the command, and gives its exit code.
+func (h *hub) tell(args ...string) int {
+	h.t.Helper()
+	dir := h.t.TempDir()
+	h.summary, h.outs = filepath.Join(dir, "summary"), filepath.Join(dir, "outputs")
+	event := filepath.Join(dir, "event.json")
+	payload := fmt.Sprintf(`{"action":"completed","repository":{"id":1,"full_name":"octo/app"},"workflow_run":{"id":%d,"head_sha":"0000","pull_requests":[{"number":99}]}}`, h.run)
+	if err := os.WriteFile(event, []byte(payload), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	vars := map[string]string{
+		"GITHUB_ACTIONS": "true", "GITHUB_API_URL": h.server.URL, "GITHUB_REPOSITORY": "octo/app", "GITHUB_TOKEN": "secret",
+		"GITHUB_EVENT_NAME": "workflow_run", "GITHUB_EVENT_PATH": event, "GITHUB_STEP_SUMMARY": h.summary, "GITHUB_OUTPUT": h.outs,
+	}
+	h.stdout.Reset()
+	h.stderr.Reset()
+	env := &Env{Stdout: &h.stdout, Stderr: &h.stderr, Dir: dir, Getenv: func(name string) string { return vars[name] }}
+	return Main(context.Background(), env, append([]string{"ci", "comment"}, args...))
+}
+
+// comments are what readers of the pull request see.
+func (h *hub) comments() []string {
+	var bodies []string
+	for _, c := range h.repo.Comments(h.number) {
+		bodies = append(bodies, c.Body)
+	}
+	return bodies
+}
+
+// said wants exactly one comment, which holds all of these.
+func (h *hub) said(want ...string) {
+	h.t.Helper()
+	comments := h.comments()
+	if len(comments) != 1 {
+		h.t.Fatalf("%d comments, want one: %q\n%s", len(comments), comments, h.stdout.String())
+	}
+	for _, text := range want {
+		if !strings.Contains(comments[0], text) {
+			h.t.Errorf("the comment lacks %q:\n%s", text, comments[0])
+		}
+	}
+}
+
+func (h *hub) saidNothing() {
+	h.t.Helper()
+	if got := h.comments(); len(got) > 0 {
+		h.t.Errorf("it commented: %q", got)
+	}
+}
+
+// status wants this state as the last one of a commit, or none where it is empty.
+func (h *hub) status(sha, want string) {
+	h.t.Helper()
+	got := ""
+	if all := h.repo.Statuses(sha); len(all) > 0 {
+		last := all[len(all)-1]
+		got = last.State
+		if last.Context != "perfgate" || last.Description == "" {
+			h.t.Errorf("status %+v", last)
+		}
+	}
+	if got != want {
+		h.t.Errorf("commit status %q, want %q\n%s", got, want, h.stdout.String())
+	}
+}
+
+func (h *hub) exits(got, want int) {
+	h.t.Helper()
+	if got != want {
+		h.t.Errorf("exit %d, want %d\n%s%s", got, want, h.stdout.String(), h.stderr.String())
+	}
+}
+
+func (h *hub) read(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		h.t.Error(err)
+	}
+	return string(data)
+}
+
+const (
+	plainPolicy  = "version: 1\n"
+	chattyPolicy = "version: 1\ncomment: always\n"
+)
+
+func TestARegressionIsCommentedAndFailsTheStatus(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	h.uploadBundle(h.measured(5))
+	h.exits(h.tell(), verdict.ExitRegression)
+	h.said("<!-- perfgate:comment v1 run=1 attempt=1 -->", "regressed", "Add")
+	h.status(h.head, "failure")
+	h.status(h.merge, "")
+	if out := h.stdout.String(); !strings.HasPrefix(out, "::stop-commands::") || !strings.Contains(out, "verdict: regressed (exit 1)") {
+		t.Errorf("log:\n%s", out)
+	}
+	if summary := h.read(h.summary); !strings.Contains(summary, "regressed") {
+		t.Errorf("summary:\n%s", summary)
+	}
+	for _, want := range []string{"comment-url<<", "https://", "exit-code<<", "verdict<<"} {
+		if outs := h.read(h.outs); !strings.Contains(outs, want) {
+			t.Errorf("outputs lack %q:\n%s", want, outs)
+		}
+	}
+}
+
+func TestNothingConfirmedIsCommentedAsPolicyAsks(t *testing.T) {
+	for policy, comments := range map[string]int{plainPolicy: 0, chattyPolicy: 1, "version: 1\ncomment: never\n": 0} {
+		h := newHub(t, policy)
+		h.uploadBundle(h.measured(3))
+		h.exits(h.tell(), verdict.ExitPass)
+		h.status(h.head, "success")
+		if got := h.comments(); len(got) != comments {
+			t.Errorf("policy %q: comments %q", policy, got)
+		}
+	}
+	h := newHub(t, "version: 1\ncomment: never\n")
+	h.uploadBundle(h.measured(5))
+	h.exits(h.tell(), verdict.ExitRegression)
+	h.saidNothing()
+}
+
+// What was said before must not stand there as if it still held.
+func TestACommentIsEditedWhenNothingIsConfirmedAnyMore(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	h.uploadBundle(h.measured(5))
+	h.exits(h.tell(), verdict.ExitRegression)
+	h.run = h.repo.AddRun(githubtest.Run{HeadRepo: h.repo, HeadBranch: "feature", HeadSHA: h.head})
+	h.uploadBundle(h.measured(3))
+	h.exits(h.tell(), verdict.ExitPass)
+	h.said("run=2 attempt=1", "no change")
+	h.status(h.head, "success")
+}
+
+func TestAnOlderRunDoesNotOverwriteANewerOne(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	older := h.run
+	h.uploadBundle(h.measured(3))
+	h.run = h.repo.AddRun(githubtest.Run{HeadRepo: h.repo, HeadBranch: "feature", HeadSHA: h.head})
+	h.uploadBundle(h.measured(5))
+	h.exits(h.tell(), verdict.ExitRegression)
+	h.run = older
+	h.exits(h.tell(), verdict.ExitPass)
+	h.said("run=2 attempt=1", "regressed")
+	h.status(h.head, "failure")
+}
+
+func TestAForkIsToldThatItIsAdvisory(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	fork := h.server.AddFork(h.repo, "mallory/app")
+	// The fork's branch is called as ours is, and its head is another one.
+	h.propose(fork, "main", githubtest.Commit{Files: map[string]string{"go.mod": "module example.org/m\n", "b.go": "package m\n"}, Message: "fork"})
+	h.uploadBundle(h.measured(5))
+	h.exits(h.tell(), verdict.ExitRegression)
+	h.said("advisory", "from a fork")
+	h.status(h.head, "failure")
+	if got := h.repo.Comments(1); len(got) > 0 {
+		t.Errorf("the other pull request was told: %+v", got)
+	}
+}
+
+// What the artifact, or the event's own list, says about where to comment chooses
+// nothing.
+func TestTheArtifactDoesNotChooseThePullRequest(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	victim := h.repo.AddPull(githubtest.Pull{HeadRef: "main", Number: 99})
+	forged := h.measured(5)
+	forged.Manifest.Head.Ref = "refs/pull/99/merge"
+	h.uploadBundle(forged)
+	h.upload("pr-number", map[string][]byte{"number": []byte("99")})
+	h.exits(h.tell(), verdict.ExitRegression)
+	h.said("regressed")
+	if got := h.repo.Comments(victim); len(got) > 0 {
+		t.Errorf("another pull request was told: %+v", got)
+	}
+}
+
+// Without one certain place nothing is posted.
+func TestNothingIsPostedWhereTheIdentityIsNotCertain(t *testing.T) {
+	for name, change := range map[string]func(h *hub){
+		"the head moved on": func(h *hub) { h.repo.UpdatePull(h.number, func(p *githubtest.Pull) { p.HeadSHA = h.base }) },
+		"closed":            func(h *hub) { h.repo.UpdatePull(h.number, func(p *githubtest.Pull) { p.Closed = true }) },
+		"one head in two pull requests": func(h *hub) {
+			h.repo.SetBranch("release", h.base)
+			h.repo.AddPull(githubtest.Pull{HeadRef: "feature", BaseRef: "release"})
+		},
+		"the same workflow name at another path": func(h *hub) {
+			h.run = h.repo.AddRun(githubtest.Run{HeadRepo: h.repo, HeadBranch: "feature", HeadSHA: h.head, Path: ".github/workflows/evil.yml"})
+		},
+		"another event": func(h *hub) {
+			h.run = h.repo.AddRun(githubtest.Run{HeadRepo: h.repo, HeadBranch: "feature", HeadSHA: h.head, Event: "push"})
+		},
+		"a deleted fork": func(h *hub) {
+			fork := h.server.AddFork(h.repo, "mallory/app")
+			h.propose(fork, "feature2", githubtest.Commit{Message: "fork"})
+			fork.Delete()
+			h.run = h.repo.AddRun(githubtest.Run{HeadBranch: "feature2", HeadSHA: h.head})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHub(t, chattyPolicy)
+			change(h)
+			h.uploadBundle(h.measured(5))
+			h.exits(h.tell(), verdict.ExitNotMeasured)
+			h.saidNothing()
+			h.status(h.head, "")
+			if summary := h.read(h.summary); !strings.Contains(summary, "nothing is posted") {
+				t.Errorf("summary:\n%s", summary)
+			}
+		})
+	}
+}
+
+// Whoever pushes while the verdict is made gets none for what is no longer there.
+func TestAPushBeforePostingDropsTheRun(t *testing.T) {
+	h := newHub(t, chattyPolicy)
+	h.uploadBundle(h.measured(5))
+	h.server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.HasSuffix(r.URL.Path, "/artifacts") {
+			h.repo.UpdatePull(h.number, func(p *githubtest.Pull) { p.HeadSHA = h.base })
+		}
+		next.ServeHTTP(w, r)
+	})
+	h.exits(h.tell(), verdict.ExitPass)
+	h.saidNothing()
+	h.status(h.head, "")
+	h.status(h.base, "")
+}
+
+func TestAMissingShardIsNamedAndFails(t *testing.T) {
+	for name, second := range map[string]func(h *hub){
+		"nothing": func(*hub) {},
+		"expired": func(h *hub) {
+			h.repo.AddArtifact(githubtest.Artifact{RunID: h.run, Name: "perfgate-1-2-of-2", Zip: []byte("x"), Expired: true})
+		},
+		"no archive": func(h *hub) {
+			h.repo.AddArtifact(githubtest.Artifact{RunID: h.run, Name: "perfgate-1-2-of-2", Zip: []byte("<html>")})
+		},
+		"tampered": func(h *hub) {
+			b := h.measured(3)
+			b.Manifest.Shard = &recording.Shard{Index: 2, Count: 2}
+			files := h.files(b)
+			files["bundle/samples/head.txt"] = bytes.Replace(files["bundle/samples/head.txt"], []byte(" 3 allocs/op"), []byte(" 1 allocs/op"), 1)
+			h.upload("perfgate-1-2-of-2", files)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHub(t, plainPolicy)
+			first := h.measured(3)
+			first.Manifest.Shard = &recording.Shard{Index: 1, Count: 2}
+			h.upload("perfgate-1-1-of-2", h.files(first))
+			second(h)
+			h.exits(h.tell(), verdict.ExitNotMeasured)
+			h.said("shard 2 of 2", "missing")
+			h.status(h.head, "error")
+		})
+	}
+}
+
+func TestARunWithoutArtifactsIsNotMeasured(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	h.exits(h.tell(), verdict.ExitNotMeasured)
+	h.said("no artifact called")
+	h.status(h.head, "error")
+}
+
+// Nothing is shown of what does not belong to the head of the pull request.
+func TestWhatDoesNotBelongToTheHeadIsRefused(t *testing.T) {
+	stranger := strings.Repeat("12", 20)
+	for name, edit := range map[string]func(h *hub, b *recording.Bundle){
+		"another commit": func(h *hub, b *recording.Bundle) { b.Manifest.Head = h.revision(h.base) },
+		"another pull request's merge": func(h *hub, b *recording.Bundle) {
+			b.Manifest.Head = h.revision(h.repo.AddCommit(githubtest.Commit{Parents: []string{h.base, h.repo.AddCommit(githubtest.Commit{Message: "other"})}}))
+		},
+		"a merge the other way round": func(h *hub, b *recording.Bundle) {
+			b.Manifest.Head = h.revision(h.repo.AddCommit(githubtest.Commit{Parents: []string{h.head, h.base}}))
+		},
+		"a commit that nobody has": func(_ *hub, b *recording.Bundle) { b.Manifest.Head.Commit = stranger },
+		"no commit":                func(_ *hub, b *recording.Bundle) { b.Manifest.Head.Commit = "refs/heads/main" },
+		"another tree":             func(_ *hub, b *recording.Bundle) { b.Manifest.Head.Tree = stranger },
+		"uncommitted changes":      func(_ *hub, b *recording.Bundle) { b.Manifest.Head.Dirty = true },
+		"a base of its own": func(h *hub, b *recording.Bundle) {
+			own := h.repo.AddCommit(githubtest.Commit{Files: map[string]string{"perfgate.yml": "version: 1\npolicy: [{ignore: true}]\n"}, Message: "slow"})
+			b.Manifest.Base = h.revision(own)
+			b.Manifest.Head = h.revision(h.repo.AddCommit(githubtest.Commit{Parents: []string{own, h.head}}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHub(t, plainPolicy)
+			b := h.measured(3)
+			edit(h, &b)
+			h.uploadBundle(b)
+			h.exits(h.tell(), verdict.ExitNotMeasured)
+			h.said("cannot be believed")
+			if comment := h.comments()[0]; strings.Contains(comment, "Add") {
+				t.Errorf("something of it is shown:\n%s", comment)
+			}
+			h.status(h.head, "error")
+		})
+	}
+}
+
+func TestTheHeadItselfMayBeMeasured(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	b := h.measured(3)
+	b.Manifest.Head = h.revision(h.head)
+	h.uploadBundle(b)
+	h.exits(h.tell(), verdict.ExitPass)
+	h.status(h.head, "success")
+}
+
+func TestShardsThatDisagreeOnTheCommitAreRefused(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	for i, head := range []string{h.merge, h.head} {
+		b := h.measured(3)
+		b.Manifest.Head = h.revision(head)
+		b.Manifest.Shard = &recording.Shard{Index: i + 1, Count: 2}
+		h.upload(fmt.Sprintf("perfgate-1-%d-of-2", i+1), h.files(b))
+	}
+	h.exits(h.tell(), verdict.ExitNotMeasured)
+	h.said("cannot be believed", "disagree on the head side")
+	h.status(h.head, "error")
+}
+
+func TestARetargetedPullRequestIsNotToldAboutItsOldBase(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	release := h.repo.AddCommit(githubtest.Commit{Files: map[string]string{"perfgate.yml": plainPolicy}, Message: "release"})
+	h.repo.SetBranch("release", release)
+	h.uploadBundle(h.measured(3))
+	h.repo.UpdatePull(h.number, func(p *githubtest.Pull) { p.BaseRef = "release" })
+	h.exits(h.tell(), verdict.ExitNotMeasured)
+	h.said("is not part of branch release")
+	h.status(h.head, "error")
+}
+
+const lenient = "version: 1\npolicy:\n- fail-on: never\n"
+
+// Neither the pull request's own perfgate.yml, nor what its bundle says of the
+// policy, nor an old one that its merge commit points at decides.
+func TestThePolicyIsThatOfTheBaseBranch(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	h.propose(h.repo, "lenient", githubtest.Commit{Files: map[string]string{"perfgate.yml": lenient}, Message: "lenient"})
+	b := h.measured(5)
+	b.Manifest.Policy.Rules = append(b.Manifest.Policy.Rules, ruleThatNeverFails)
+	h.uploadBundle(b)
+	h.exits(h.tell(), verdict.ExitRegression)
+	h.said("regressed", "perfgate.yml", "touches what judges it")
+	h.status(h.head, "failure")
+}
+
+func TestAnOldPolicyCannotBeChosen(t *testing.T) {
+	h := newHub(t, lenient)
+	old := h.base
+	h.base = h.repo.AddCommit(githubtest.Commit{Parents: []string{old}, Files: map[string]string{"perfgate.yml": plainPolicy}, Message: "strict now"})
+	h.repo.SetBranch("main", h.base)
+	b := h.measured(5) // against the old commit, which is part of the branch
+	b.Manifest.Base = h.revision(old)
+	h.uploadBundle(b)
+	h.exits(h.tell(), verdict.ExitRegression)
+	h.status(h.head, "failure")
+}
+
+func TestABrokenPolicyOnTheBaseBranchIsNoPass(t *testing.T) {
+	h := newHub(t, "version: 1\ncolour: red\n")
+	h.uploadBundle(h.measured(3))
+	h.exits(h.tell(), verdict.ExitNotMeasured)
+	h.said("cannot be read", "colour")
+	h.status(h.head, "error")
+}
+
+func TestALeftOutBenchmarkIsMissing(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	policy := "version: 1\nsuites:\n  smoke: {packages: [./...], manifest: suite.json}\n"
+	listed := `{"version":1,"benchmarks":[
+{"pkg":"example.org/m","name":"BenchmarkAdd","sizes":["smoke"],"class":"timed","units":[],"hash":"` + strings.Repeat("0", 64) + `"},
+{"pkg":"example.org/m","name":"BenchmarkGone","sizes":["smoke"],"class":"timed","units":[],"hash":"` + strings.Repeat("0", 64) + `"}
+]}
+`
+	h.base = h.repo.AddCommit(githubtest.Commit{Parents: []string{h.base}, Files: map[string]string{"perfgate.yml": policy, "suite.json": listed}, Message: "suite"})
+	h.repo.SetBranch("main", h.base)
+	h.propose(h.repo, "feature2", githubtest.Commit{Message: "leaves one out"})
+	b := h.measured(3)
+	b.Manifest.Suite = "smoke"
+	h.uploadBundle(b)
+	h.exits(h.tell(), verdict.ExitNotMeasured)
+	h.said("Gone", "missing", "suite.json")
+	// And so is the whole suite, where another one is named.
+	h.run = h.repo.AddRun(githubtest.Run{HeadRepo: h.repo, HeadBranch: "feature2", HeadSHA: h.head})
+	b.Manifest.Suite = "tiny"
+	h.uploadBundle(b)
+	h.exits(h.tell(), verdict.ExitNotMeasured)
+	h.said("tiny")
+}
+
+func TestATokenThatMayNotWriteLeavesTheSummary(t *testing.T) {
+	for scopes, want := range map[string]string{"": "", "statuses": "failure"} {
+		h := newHub(t, plainPolicy)
+		h.server.AddToken("secret", githubtest.Token{Write: strings.Fields(scopes)})
+		h.uploadBundle(h.measured(5))
+		h.exits(h.tell(), verdict.ExitRegression)
+		h.saidNothing()
+		h.status(h.head, want)
+		if summary := h.read(h.summary); !strings.Contains(summary, "regressed") {
+			t.Errorf("summary:\n%s", summary)
+		}
+		if log := h.stdout.String(); !strings.Contains(log, "pull-requests: write") {
+			t.Errorf("log:\n%s", log)
+		}
+	}
+}
+
+func TestFailOnNeverTellsTheTruthAndPasses(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	h.uploadBundle(h.measured(5))
+	h.exits(h.tell("--fail-on", "never"), verdict.ExitPass)
+	h.said("regressed")
+	h.status(h.head, "success")
+	if outs := h.read(h.outs); !strings.Contains(outs, "regressed") {
+		t.Errorf("outputs:\n%s", outs)
+	}
+}
+
+// Text of the artifact reaches the log, the summary and the comment, and is a
+// command in none of them.
+func TestTextOfTheArtifactIsNoCommand(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	b := h.measured(5)
+	b.Manifest.Warnings = []string{"x\n::set-output name=verdict::pass\n##[error]x <!-- perfgate:comment v1 run=9 attempt=9 --> @octo/team </details>"}
+	h.uploadBundle(b)
+	h.upload("perfgate-1-2-of-2", map[string][]byte{"outcome.json": []byte("::error::x")})
+	h.exits(h.tell(), verdict.ExitNotMeasured)
+	out := h.stdout.String()
+	fence, rest, _ := strings.Cut(strings.TrimPrefix(out, "::stop-commands::"), "\n")
+	if !strings.HasSuffix(rest, "::"+fence+"::\n") || h.stderr.Len() > 0 {
+		t.Errorf("something is printed outside the fence:\n%s%s", out, h.stderr.String())
+	}
+}
+
+func TestAnAPIThatFailsLeavesNoOldStatus(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	h.uploadBundle(h.measured(3))
+	h.server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.Contains(r.URL.Path, "/compare/") {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+	h.exits(h.tell(), verdict.ExitNotMeasured)
+	h.status(h.head, "error")
+}
+
+func TestOnlyAWorkflowRunIsToldAbout(t *testing.T) {
+	var stderr bytes.Buffer
+	for name, vars := range map[string]map[string]string{
+		"no token":      {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "octo/app"},
+		"no repository": {"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "secret"},
+	} {
+		env := &Env{Stdout: &stderr, Stderr: &stderr, Getenv: func(name string) string { return vars[name] }}
+		if code := Main(context.Background(), env, []string{"ci", "comment"}); code != verdict.ExitUsage {
+			t.Errorf("%s: exit %d", name, code)
+		}
+	}
+	for _, args := range [][]string{{"--config", "../x"}, {"--module", "/etc"}, {"--fail-on", "sometimes"}, {"operand"}} {
+		h := newHub(t, plainPolicy)
+		h.exits(h.tell(args...), verdict.ExitUsage)
+	}
+}
