@@ -325,6 +325,16 @@ func (r *Replica) Stats() Stats {
 	}
 }
 
+// CatchingUp tells whether a stable checkpoint is ahead of the latest one whose
+// state this replica holds, and whether it is fetching a snapshot, under the same
+// condition as Stats.
+func (r *Replica) CatchingUp() (behind, fetching bool) {
+	stable, any := r.checkpoint.Stable()
+	held, _, some := r.checkpoint.Held()
+	_, fetching = r.transfer.Fetching()
+	return any && (!some || held.Epoch < stable.Epoch), fetching
+}
+
 // AppHash is the digest of the application's state, under the same condition
 // as Stats.
 func (r *Replica) AppHash() types.Digest { return r.app.Hash() }

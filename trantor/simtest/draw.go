@@ -24,6 +24,7 @@ const (
 	downMax      = 800 * time.Millisecond
 	writesMost   = 150 // A replica writes about as often in a run.
 	stragglerMax = time.Second
+	ambushBits   = 9 // A replica takes some hundred steps while it fetches a snapshot.
 )
 
 // Draw makes a scenario of a seed.
@@ -39,6 +40,7 @@ func Draw(seed uint64) Scenario {
 	s.drawFaulty(rng)
 	s.drawChanges(rng)
 	s.drawLoad(rng)
+	s.drawAmbushes(rand.New(rand.NewPCG(seed, 0x616d62757384)))
 	return s
 }
 
@@ -188,6 +190,36 @@ func (s *Scenario) drawRestarts(rng *rand.Rand, faulty []types.NodeID) {
 		if !slices.Contains(faulty, c.Node) {
 			s.Crashes = append(s.Crashes, c)
 			s.FaultsEnd = max(s.FaultsEnd, c.At+c.Down)
+		}
+	}
+}
+
+// drawAmbushes crashes replicas that are otherwise correct when they are being
+// brought up to date, should they ever be, some of them twice. It has a stream of its own, so
+// that nothing else of a scenario depends on it.
+func (s *Scenario) drawAmbushes(rng *rand.Rand) {
+	if !s.Durable || chance(rng, 2) {
+		return
+	}
+	faulty := s.villains()
+	for _, c := range s.Crashes {
+		if c.Down == Forever {
+			faulty = append(faulty, c.Node)
+		}
+	}
+	for id := range types.NodeID(s.N()) {
+		if slices.Contains(faulty, id) || chance(rng, 3) {
+			continue
+		}
+		for range 1 + rng.IntN(2) {
+			c := Crash{
+				Node: id, At: upTo(rng, loadEnd), While: Behind,
+				Steps: rng.IntN(1 << rng.IntN(ambushBits)), Down: time.Millisecond + upTo(rng, downMax),
+			}
+			if chance(rng, 2) {
+				c.While = Fetching
+			}
+			s.Crashes = append(s.Crashes, c)
 		}
 	}
 }

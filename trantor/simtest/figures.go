@@ -17,6 +17,8 @@ type Result struct {
 	Requeued    uint64      // Proposals that lost their slot to the empty one.
 	Epochs      types.Epoch // That the furthest replica ended.
 	Restarts    uint64
+	Behind      uint64 // Crashes of replicas that were behind a stable checkpoint, where they were placed there.
+	Fetching    uint64 // And of such that fetched a snapshot.
 	Transfers   uint64 // Snapshots that were installed.
 	Retries     uint64 // Of clients.
 	Changes     uint64 // Configurations that differ from the one before.
@@ -29,6 +31,7 @@ func (w *world) result() Result {
 	r := Result{
 		Steps: w.sim.Steps(), Deliveries: w.checker.Checked(), Retries: w.clients.retries,
 		Transfers: w.checker.Transfers(), Changes: w.checker.Changes(),
+		Behind: uint64(w.sprung[Behind]), Fetching: uint64(w.sprung[Fetching]),
 		Network: w.sim.Total(), TraceHash: w.sim.TraceHash(),
 	}
 	for _, h := range w.hosts {
@@ -82,6 +85,8 @@ func (t *Totals) Add(s Scenario, r Result) {
 	t.Requeued += r.Requeued
 	t.Epochs += r.Epochs
 	t.Restarts += r.Restarts
+	t.Behind += r.Behind
+	t.Fetching += r.Fetching
 	t.Transfers += r.Transfers
 	t.Retries += r.Retries
 	t.Changes += r.Changes
@@ -102,7 +107,7 @@ func (t *Totals) String() string {
 	for _, act := range repertoire {
 		fmt.Fprintf(&b, " %s %d", act.name, t.Acts[act.name])
 	}
-	fmt.Fprintf(&b, "\nseen: %d deliveries checked, %d epochs, %d view changes, %d proposals requeued, %d restarts, %d state transfers, %d reconfigurations (%d asked for), %d client retries",
-		t.Deliveries, t.Epochs, t.ViewChanges, t.Requeued, t.Restarts, t.Transfers, t.Changes, t.Asked, t.Retries)
+	fmt.Fprintf(&b, "\nseen: %d deliveries checked, %d epochs, %d view changes, %d proposals requeued, %d restarts (%d of replicas that were behind, %d that fetched a snapshot), %d state transfers, %d reconfigurations (%d asked for), %d client retries",
+		t.Deliveries, t.Epochs, t.ViewChanges, t.Requeued, t.Restarts, t.Behind, t.Fetching, t.Transfers, t.Changes, t.Asked, t.Retries)
 	return b.String()
 }

@@ -3,6 +3,7 @@ package simtest
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/perfgate/perfgate/mir"
 	"github.com/perfgate/perfgate/mir/sim"
@@ -121,6 +122,48 @@ func (w *world) crash(c Crash) {
 			w.fault = err
 		}
 	})
+}
+
+// ambush is a crash that waits for a situation.
+type ambush struct {
+	Crash
+	sprung bool // The situation is there.
+	left   int  // Steps from then on.
+}
+
+// ambushes makes those crashes happen whose situation has come, be it after the end
+// of the other faults, where most replicas catch up.
+func (w *world) ambushes(node types.NodeID) {
+	w.waiting = slices.DeleteFunc(w.waiting, func(a *ambush) bool {
+		h := w.hosts[a.Node]
+		if a.Node != node || h.down || w.sim.Now() < a.At {
+			return false
+		}
+		if !a.sprung && h.in(a.While) {
+			a.sprung, a.left = true, a.Steps+1
+		}
+		if a.sprung {
+			a.left--
+		}
+		if !a.sprung || a.left > 0 {
+			return false
+		}
+		w.sprung[a.While]++
+		w.crash(a.Crash)
+		return true
+	})
+}
+
+// in tells whether the replica is in a situation.
+func (h *host) in(s Situation) bool {
+	behind, fetching := h.replica.CatchingUp()
+	switch s {
+	case Behind:
+		return behind
+	case Fetching:
+		return fetching
+	}
+	panic(fmt.Sprintf("simtest: no situation %q", s))
 }
 
 // restart begins the next life of a replica.

@@ -40,6 +40,8 @@ type world struct {
 	hosts    []*host
 	villains []*villain
 	clients  *clients
+	waiting  []*ambush            // For their situation.
+	sprung   map[Situation]int    // How many crashes came of that.
 	votes    types.TxNo           // cast so far
 	watch    func(sim.Step) error // Looks at every step. It is observe, or in place of it.
 	fault    error                // Why the run cannot go on, if the experiment itself says so.
@@ -50,7 +52,7 @@ func newWorld(s Scenario) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{scenario: s, members: members, final: must(s.Final().Quorums())}
+	w := &world{scenario: s, members: members, final: must(s.Final().Quorums()), sprung: map[Situation]int{}}
 	w.checker = NewChecker(s)
 	w.clients = newClients(w)
 	w.scenario.Network.Filter = w.filter
@@ -83,6 +85,9 @@ func (w *world) observe(s sim.Step) error {
 		return err
 	}
 	w.clients.observe(s)
+	if len(w.waiting) > 0 {
+		w.ambushes(s.Node)
+	}
 	return nil
 }
 
@@ -111,7 +116,10 @@ func (w *world) schedule() error {
 		w.sim.At(b.End, func() { w.setNetwork(w.scenario.Network) })
 	}
 	for _, c := range w.scenario.Crashes {
-		if c.Write == 0 {
+		switch {
+		case c.While != "":
+			w.waiting = append(w.waiting, &ambush{Crash: c})
+		case c.Write == 0:
 			w.sim.At(c.At, func() { w.crash(c) })
 		}
 	}
@@ -151,6 +159,7 @@ func (w *world) run() error {
 	if err != nil {
 		return fmt.Errorf("%d deliveries are missing: %w", w.checker.Missing(), err)
 	}
+	w.waiting = nil
 	if err := w.sim.Run(w.sim.Now() + afterwork); err != nil {
 		return err
 	}

@@ -82,17 +82,30 @@ type Change struct {
 type Blackout struct{ Start, End time.Duration }
 
 // Crash stops a replica: at a time, or where Write is not zero around its Write-th
-// durable write. It comes back after Down, from what its disk holds; Forever is
-// never.
+// durable write, or where While says so from a time on as soon as the replica is in
+// that situation and has then taken Steps more steps. It comes back after Down, from
+// what its disk holds; Forever is never.
 type Crash struct {
 	Node  types.NodeID
 	At    time.Duration
+	While Situation
+	Steps int
 	Write uint64
 	// AfterThen says that the crash comes when what the write released is out,
 	// and not between the write and that.
 	AfterThen bool
 	Down      time.Duration
 }
+
+// Situation is what a replica is in the middle of.
+type Situation string
+
+// The situations in which a replica is about to be brought up to date. No time and
+// no number of writes would hit them often.
+const (
+	Behind   Situation = "behind"   // A stable checkpoint is ahead of the state that it holds.
+	Fetching Situation = "fetching" // It fetches a snapshot.
+)
 
 // Forever is how long a crash lasts that is for good.
 const Forever = sim.Forever

@@ -68,6 +68,7 @@ func (t *Totals) shown() map[string]uint64 {
 	all := map[string]uint64{
 		"deliveries": t.Deliveries, "view changes": t.ViewChanges, "requeued proposals": t.Requeued,
 		"losses": t.Network.Lost, "blackouts": uint64(t.Blackouts), "restarts": t.Restarts,
+		"crashes behind a checkpoint": t.Behind, "crashes while fetching": t.Fetching,
 		"state transfers": t.Transfers, "reconfigurations": t.Changes,
 		"crashes": uint64(t.Crashes), "partitions": uint64(t.Partitions), "client retries": t.Retries,
 	}
@@ -155,6 +156,28 @@ func TestDrawnFaultsStayWithinTheirBudget(t *testing.T) {
 		}
 		if weight > members.FaultyMax() {
 			t.Errorf("seed %d: faulty weight %d, at most %d", seed, weight, members.FaultyMax())
+		}
+	}
+}
+
+// A replica that sleeps while the others go on is crashed when it is brought up to
+// date, and is so in its next life.
+func TestCrashesWaitForTheirSituation(t *testing.T) {
+	for _, situation := range []Situation{Behind, Fetching} {
+		s := calm(4)
+		s.Durable, s.Disk, s.FaultsEnd = true, time.Millisecond, 2*time.Second
+		s.Partitions = []sim.Partition{{Start: 0, Heal: s.FaultsEnd, Side: []types.NodeID{3}}}
+		s.Crashes = []Crash{{Node: 3, While: situation, Steps: 1, Down: time.Second}}
+		for no := range 200 {
+			at := time.Duration(no) * 10 * time.Millisecond
+			s.Txs = append(s.Txs, Submission{At: at, Nodes: []types.NodeID{types.NodeID(no % 3)}, Tx: tx(no, "x")})
+		}
+		r, err := Run(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := map[Situation]uint64{Behind: r.Behind, Fetching: r.Fetching}[situation]; got != 1 || r.Restarts != 1 || r.Transfers == 0 {
+			t.Errorf("%s: %d crashes, %d restarts, %d state transfers", situation, got, r.Restarts, r.Transfers)
 		}
 	}
 }
