@@ -21,9 +21,9 @@ const (
 	// profileHz is the rate of the CPU profiler: the tick of most kernels, beyond
 	// which more are asked for and not delivered.
 	profileHz = 250
-	// A CPU run lasts between these, so that a benchmark has at least 1,000 samples
+	// A CPU run lasts between these, so that a benchmark has at least 500 samples
 	// on each side where the time allows it.
-	cpuRunMin = 500 * time.Millisecond
+	cpuRunMin = 250 * time.Millisecond
 	cpuRunMax = 10 * time.Second
 	// cpuShare is what the CPU profiles of a benchmark may take of its time.
 	cpuShare = 0.7
@@ -52,6 +52,9 @@ type ProfileWant struct {
 type Profiled struct {
 	recording.Profile
 	Data []byte
+	// Values is what the benchmark reported of the same run, which the profiler has
+	// slowed down: how it used its cores and its queues meanwhile, not its speed.
+	Values []recording.Value
 }
 
 // profiling is one benchmark whose profiles are taken.
@@ -258,8 +261,22 @@ func (s *session) endProfile(ctx context.Context, job *profiling, run *profileRu
 		s.Warnings = append(s.Warnings, fmt.Sprintf("%s has no %s profile: the %s side's run under the profiler failed", job.Key, run.Kind, run.Side))
 		return nil
 	}
-	s.Profiles = append(s.Profiles, Profiled{Profile: run.Profile, Data: data})
+	s.Profiles = append(s.Profiles, Profiled{Profile: run.Profile, Data: data, Values: s.reported(job, run, f)})
 	return nil
+}
+
+// reported are the metrics of a run; none where its output cannot be read, since
+// the profile is worth something without them.
+func (s *session) reported(job *profiling, run *profileRun, f finished) []recording.Value {
+	procs := 1
+	if job.Channel == recording.Wall {
+		procs = job.Key.Procs
+	}
+	out, failure := s.parse(run.Side, job.Key, f, procs)
+	if failure != nil || len(out.Results) != 1 {
+		return nil
+	}
+	return out.Results[0].Values
 }
 
 // dropUneven removes replicates that one side lacks.

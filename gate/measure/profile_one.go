@@ -26,6 +26,10 @@ type ProfileConfig struct {
 	// many there are of each kind.
 	Time time.Duration
 	Reps int
+	// AllCores gives a benchmark that has more than one goroutine at work all cores,
+	// as in the wall channel: with one core nobody waits for a lock. Without, what
+	// can be measured on one core is.
+	AllCores bool
 	// BenchmarksMax refuses more benchmarks than so many.
 	BenchmarksMax int
 	// Cores are the CPUs to use; numbers below 0 cannot be pinned to.
@@ -60,7 +64,7 @@ func Profiles(ctx context.Context, cfg ProfileConfig) ([]Profiled, error) {
 	}
 	for _, p := range s.plans {
 		job := &profiling{ProfileWant: ProfileWant{Key: p.key, Channel: recording.CoRun, Kinds: cfg.Kinds}, plan: p}
-		if p.wall && !p.coRun {
+		if p.wall && (cfg.AllCores || !p.coRun) {
 			job.Channel = recording.Wall
 			job.Key.Procs = len(s.Cores)
 		}
