@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
+	"unicode"
 
 	"github.com/perfgate/perfgate/gate/actions"
 	"github.com/perfgate/perfgate/gate/artifact"
@@ -111,7 +111,7 @@ func (g *ciGate) decide() (report.Input, error) {
 // rows, and the reasons say it all.
 func (g *ciGate) print(in report.Input) error {
 	for _, why := range in.PullRequest.Incomplete {
-		fmt.Fprintf(g.env.Stdout, "missing: %s\n", why)
+		fmt.Fprintf(g.env.Stdout, "missing: %s\n", indented(why))
 	}
 	g.env.verdictShown = true
 	if in.Manifest.Schema == 0 {
@@ -120,6 +120,18 @@ func (g *ciGate) print(in report.Input) error {
 	}
 	in.Options = report.Options{Color: g.env.Color, Width: g.env.Width}
 	return report.Terminal(g.env.Stdout, in)
+}
+
+// indented shows a text of several lines, which may be a stranger's, below one
+// heading: no line of it stands at the margin, and none moves the cursor.
+func indented(text string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+	return strings.ReplaceAll(strings.TrimRight(clean, "\n"), "\n", "\n  ")
 }
 
 // input is what there is to report.
@@ -146,7 +158,7 @@ func (g *ciGate) input() (report.Input, error) {
 
 // context is what the event says of the change.
 func (g *ciGate) context() *report.PullRequestContext {
-	pr := &report.PullRequestContext{RunURL: g.runner.RunURL(), Today: time.Now()}
+	pr := &report.PullRequestContext{RunURL: g.runner.RunURL()}
 	if e, err := g.runner.Event(); err == nil && e.PullRequest != nil {
 		pr.Fork = e.PullRequest.Fork()
 	}

@@ -48,6 +48,7 @@ var commands = []command{
 	{"trend", "how benchmarks went over the stored sessions, and where they changed", runTrend, false},
 	{"suite", "write or verify the manifest of a benchmark suite", runSuite, false},
 	{"bisect", "find the commit that made a benchmark slower", runBisect, false},
+	{"init", "write workflows that check every pull request on GitHub", runInit, false},
 	{"ci", "the parts of a check on GitHub: measure, gate, comment, record", runCI, false},
 	{"calibrate", "measure this gate's own error rates on this machine", runCalibrate, false},
 	{"doctor", "say how fit this machine is for measuring", runDoctor, false},
@@ -172,8 +173,15 @@ func runVersion(_ context.Context, env *Env, _ []string) int {
 	return verdict.ExitPass
 }
 
+// linked is the version that the linker was told: the action is built from a
+// folder without version control, which the go command knows no version of.
+var linked string
+
 // toolVersion is "perfgate VERSION", from what the go command recorded.
 func toolVersion() string {
+	if linked != "" {
+		return "perfgate " + linked
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Path != "github.com/perfgate/perfgate" {
 		return "perfgate (devel)"
