@@ -13,6 +13,7 @@ var ciCommands = []command{
 	{"measure", "measure one shard of what the event is about", runCIMeasure, true},
 	{"gate", "decide on all shards, and write the job summary", runCIGate, true},
 	{"comment", "tell the pull request what a run has measured", runCIComment, true},
+	{"record", "store what was measured of a push as its baseline", runCIRecord, false},
 }
 
 // runCI has commands of its own.
