@@ -137,6 +137,9 @@ func Drifts(b *baseline.Baseline) []Chain {
 	for _, at := range order {
 		c := found[at]
 		c.connect()
+		for n := len(c.Links); n > 0 && c.fillGap(); n-- {
+			c.connect()
+		}
 		if b.Manifest.Anchor != nil {
 			c.Drift = c.drift(b.Manifest.Anchor.Commit)
 		}
@@ -174,13 +177,32 @@ func (c *Chain) connect() {
 	for i := range c.Links {
 		l := &c.Links[i]
 		from, known := level[l.Base]
+		l.Gap = !known && i > 0
 		if !known {
-			l.Gap = i > 0
 			level = map[string]float64{l.Base: 0}
 		}
 		l.Level = from + l.Delta
 		level[l.Head] = l.Level
 	}
+}
+
+// fillGap moves a link that was recorded late to the gap that it fills: recorders
+// of two commits may end in the other order. It tells whether there was one.
+func (c *Chain) fillGap() bool {
+	gaps := map[string]int{} // by the commit that nothing led to
+	for i, l := range c.Links {
+		if !l.Gap {
+			continue
+		}
+		if at, found := gaps[l.Head]; found {
+			c.Links = slices.Insert(slices.Delete(c.Links, i, i+1), at, l)
+			return true
+		}
+		if _, found := gaps[l.Base]; !found {
+			gaps[l.Base] = i
+		}
+	}
+	return false
 }
 
 // parts are the links between gaps. No part is empty.

@@ -187,6 +187,29 @@ func TestABrokenChainIsSaidAndNotAddedOver(t *testing.T) {
 	}
 }
 
+func TestASessionThatWasRecordedLateIsPutWhereItsCommitsBelong(t *testing.T) {
+	// The recorders of 1 and 2 were overtaken by that of 3, and that of 1 by that of 2.
+	c := chain(t, 0, entry(1, -1, 0, .01, .01), entry(2, 2, 3, .08, .01), entry(3, 1, 2, .04, .01), entry(4, 0, 1, .02, .01), entry(5, 3, 4, .16, .01))
+	var heads []string
+	for i, l := range c.Links {
+		heads = append(heads, l.Head)
+		if l.Gap {
+			t.Errorf("link %d to %s begins a new part", i, l.Head)
+		}
+	}
+	if want := []string{commit(0), commit(1), commit(2), commit(3), commit(4)}; !slices.Equal(heads, want) {
+		t.Errorf("links to %v, want %v", heads, want)
+	}
+	if c.Drift == nil || !near(c.Drift.Delta, .02+.04+.08+.16) {
+		t.Errorf("drift %+v, want 0.30", c.Drift)
+	}
+	// What fills no gap stays where it is.
+	c = chain(t, 0, entry(1, 0, 1, .01, .01), entry(2, 7, 8, .02, .01), entry(3, 5, 6, .03, .01))
+	if !c.Links[1].Gap || !c.Links[2].Gap || c.Links[2].Record != 3 {
+		t.Errorf("links %+v", c.Links)
+	}
+}
+
 func TestASessionOfOneCommitIsNoLink(t *testing.T) {
 	c := chain(t, -1, entry(1, 0, 0, .04, .03), entry(2, 0, 1, .01, .03))
 	if c.Same != 1 || len(c.Links) != 1 || c.Links[0].Gap {
