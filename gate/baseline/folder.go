@@ -13,7 +13,8 @@ import (
 
 // Folder is the store in a folder, such as baselines/ of a repository. It keeps
 // one record of each suite and class; git keeps the ones before.
-func Folder(root string) Store { return &folder{root: root, trusted: root} }
+// It must not be a link itself.
+func Folder(root string) Store { return &folder{root: root, trusted: filepath.Dir(root)} }
 
 // folderBelow is the store in a folder of a work tree. What is below the work
 // tree's own folder came from a commit, and its author chose what is a link.

@@ -50,17 +50,23 @@ func TestNoLinkOfAWorkTreeIsFollowed(t *testing.T) {
 	}
 }
 
-func TestALinkOutsideTheWorkTreeIsItsUsersChoice(t *testing.T) {
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(t.TempDir(), link); err != nil {
+func TestAFolderAnywhereIsNoLinkButMayBeBelowOne(t *testing.T) {
+	real, links := t.TempDir(), t.TempDir()
+	if err := os.Symlink(real, filepath.Join(links, "link")); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(t.Context(), link, "")
+	below, err := Open(t.Context(), filepath.Join(links, "link", "baselines"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	recordIn(t, s, source("1", "c0ffee"))
-	if b, err := s.Load(t.Context(), "smoke", "c0ffee"); err != nil || b.Manifest.Record != 1 {
+	recordIn(t, below, source("1", "c0ffee"))
+	if b, err := below.Load(t.Context(), "smoke", "c0ffee"); err != nil || b.Manifest.Record != 1 {
 		t.Errorf("%+v, %v", b, err)
+	}
+	if err := os.Symlink(filepath.Join(real, "baselines"), filepath.Join(links, "baselines")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Folder(filepath.Join(links, "baselines")).Load(t.Context(), "smoke", "c0ffee"); err == nil || !strings.Contains(err.Error(), "it is a link") {
+		t.Errorf("a link itself: error %v", err)
 	}
 }

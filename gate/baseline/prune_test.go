@@ -133,7 +133,7 @@ const dieAt, dieIn = "PERFGATE_TEST_DIE_AT", "PERFGATE_TEST_DIE_IN"
 func TestARecorderOfAFolderThatDiesLeavesAValidBaseline(t *testing.T) {
 	if at := os.Getenv(dieAt); at != "" {
 		left, _ := strconv.Atoi(at)
-		f := &folder{root: os.Getenv(dieIn), trusted: os.Getenv(dieIn)}
+		f := &folder{root: os.Getenv(dieIn), trusted: filepath.Dir(os.Getenv(dieIn))}
 		f.onWrite = func() {
 			if left--; left < 0 {
 				os.Exit(9) // no deferred cleaning up
