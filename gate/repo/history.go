@@ -24,3 +24,14 @@ func (r *Repo) Between(ctx context.Context, good, bad string) ([]string, error) 
 func (r *Repo) Subject(ctx context.Context, commit string) (string, error) {
 	return r.git(ctx, "log", "-1", "--format=%s", "--end-of-options", commit)
 }
+
+// EndsBefore tells whether this clone is shallow and does not hold commit, so
+// that it can say nothing of where that stands in the history.
+func (r *Repo) EndsBefore(ctx context.Context, commit string) bool {
+	shallow, err := r.git(ctx, "rev-parse", "--is-shallow-repository")
+	if err != nil || shallow != "true" {
+		return false
+	}
+	_, err = r.Resolve(ctx, commit)
+	return err != nil
+}

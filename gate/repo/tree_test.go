@@ -60,3 +60,20 @@ func TestABranchIsTheOneOfOriginFirst(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestAShallowCloneSaysWhatItCannotSay(t *testing.T) {
+	dir, git := newRepo(t, "main")
+	first := git("rev-parse", "HEAD")
+	git("commit", "-q", "--allow-empty", "-m", "second")
+	second := git("rev-parse", "HEAD")
+	shallow := t.TempDir()
+	gitIn(t, shallow)("clone", "-q", "--depth", "1", "file://"+dir, ".")
+	for commit, want := range map[string]bool{first: true, second: false} {
+		if got := open(t, shallow).EndsBefore(t.Context(), commit); got != want {
+			t.Errorf("%s is beyond the shallow clone: %v, want %v", commit, got, want)
+		}
+	}
+	if open(t, dir).EndsBefore(t.Context(), "1111111111111111111111111111111111111111") {
+		t.Error("a whole clone takes a commit that it does not know for one that it does not reach")
+	}
+}
