@@ -17,6 +17,11 @@ const manifestFile = "manifest.json"
 // manifest, baseline, checks, check, key.
 const jsonDepthMax = 16
 
+// jsonValuesMax bounds the values of a manifest: 20,000 benchmarks of 10, 60,000
+// tests of 6 and 60,000 comparisons with a baseline of 8. An empty object is two
+// bytes to write and a hundred to read.
+const jsonValuesMax = 2_000_000
+
 func sum(data []byte) string {
 	h := sha256.Sum256(data)
 	return hex.EncodeToString(h[:])
@@ -80,6 +85,10 @@ func decodeManifest(data []byte) (Manifest, error) {
 	if err := dec.Decode(&m); err != nil {
 		return Manifest{}, fmt.Errorf("%s:%d: %w", manifestFile, lineAt(data, dec.InputOffset()), err)
 	}
+	// Before it is written again, which costs a multiple of reading it.
+	if err := checkLimits(&m); err != nil {
+		return Manifest{}, fmt.Errorf("%s: %w", manifestFile, err)
+	}
 	again, err := encodeManifest(m)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("%s: %w", manifestFile, err)
@@ -94,11 +103,13 @@ func decodeManifest(data []byte) (Manifest, error) {
 }
 
 // checkJSON refuses duplicate keys, which encoding/json takes silently, deep
-// nesting, and anything behind the one value. Its errors begin with ":LINE: ".
+// nesting, more values than any limit of their own allows, and anything behind
+// the one value. Its errors begin with ":LINE: ".
 func checkJSON(data []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	if err := checkJSONValue(dec, 0); err != nil {
+	values := 0
+	if err := checkJSONValue(dec, 0, &values); err != nil {
 		return fmt.Errorf(":%d: %w", lineAt(data, dec.InputOffset()), err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
@@ -107,7 +118,10 @@ func checkJSON(data []byte) error {
 	return nil
 }
 
-func checkJSONValue(dec *json.Decoder, depth int) error {
+func checkJSONValue(dec *json.Decoder, depth int, values *int) error {
+	if *values++; *values > jsonValuesMax {
+		return fmt.Errorf("more than %d values", jsonValuesMax)
+	}
 	if depth > jsonDepthMax {
 		return fmt.Errorf("nested deeper than %d levels", jsonDepthMax)
 	}
@@ -135,7 +149,7 @@ func checkJSONValue(dec *json.Decoder, depth int) error {
 			}
 			seen[name] = true
 		}
-		if err := checkJSONValue(dec, depth+1); err != nil {
+		if err := checkJSONValue(dec, depth+1, values); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package recording
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -111,6 +112,9 @@ func decodeSamples(m *Manifest, side Side, canary bool, data []byte) ([]Sample, 
 	if canary {
 		name = canaryFile(side)
 	}
+	if err := checkLines(name, data); err != nil {
+		return nil, err
+	}
 	var samples []Sample
 	checker := newSampleChecker(m)
 	r := benchfmt.NewReader(bytes.NewReader(data), name)
@@ -145,6 +149,30 @@ func decodeSamples(m *Manifest, side Side, canary bool, data []byte) ([]Sample, 
 		return nil, fmt.Errorf("%s:%d: not as perfgate writes it", name, firstDifference(again, data))
 	}
 	return samples, nil
+}
+
+// configKeys are the keys that a side's file may have.
+var configKeys = []string{"role", "commit", "machine-class", "goos", "goarch", "cpu", "go-version",
+	"pkg", "gomaxprocs", "channel", "round", "pair", "order", "slot", "layout-seed"}
+
+// checkLines looks at what each line is, before a reader keeps every unit and key
+// that it meets.
+func checkLines(name string, data []byte) error {
+	units, number := 0, 0
+	for line := range bytes.Lines(data) {
+		number++
+		key, _, isConfig := bytes.Cut(line, []byte(":"))
+		switch {
+		case bytes.HasPrefix(line, []byte("Benchmark")), len(bytes.TrimSpace(line)) == 0:
+		case bytes.HasPrefix(line, []byte("Unit ")):
+			if units++; units > 2*unitsMax {
+				return fmt.Errorf("%s:%d: more than %d lines about units", name, number, 2*unitsMax)
+			}
+		case !isConfig || !slices.Contains(configKeys, string(key)):
+			return lineError(name, number, line, errors.New("not a line that perfgate writes"))
+		}
+	}
+	return nil
 }
 
 func resultSample(side Side, rec *benchfmt.Result) (Sample, error) {

@@ -56,7 +56,6 @@ func TestReadFilesReadsWhatEncodeGives(t *testing.T) {
 
 // Hashes that are right do not make a manifest sound.
 func TestAForgedManifestIsRefused(t *testing.T) {
-	many := func(n int) []string { return slices.Repeat([]string{"x"}, n) }
 	tests := []struct {
 		name string
 		edit func(*Manifest)
@@ -66,14 +65,8 @@ func TestAForgedManifestIsRefused(t *testing.T) {
 		{"long commit", func(m *Manifest) { m.Head.Commit = strings.Repeat("a", wordBytesMax+1) }, "a text of 4097 bytes"},
 		{"long detail", func(m *Manifest) { m.Outcomes[0].Detail = strings.Repeat("a", textBytesMax+1) }, "a text of 65537 bytes"},
 		{"long pattern", func(m *Manifest) { m.Policy.Rules[0].Match = strings.Repeat("a", textBytesMax+1) }, "a text of 65537 bytes"},
-		{"benchmarks", func(m *Manifest) { m.Benchmarks = make([]Benchmark, benchmarksMax+1) }, "benchmarks: 20001 entries"},
-		{"family", func(m *Manifest) { m.Family = make([]Test, familyMax+1) }, "family: 60001 entries"},
-		{"outcomes", func(m *Manifest) { m.Outcomes = make([]Outcome, outcomesMax+1) }, "outcomes: 20001 entries"},
-		{"warnings", func(m *Manifest) { m.Warnings = many(warningsMax + 1) }, "warnings: 20001 entries"},
-		{"notes", func(m *Manifest) { m.Machine.Notes = many(notesMax + 1) }, "machine: 1001 entries"},
 		{"waivers", func(m *Manifest) { m.Waivers = make([]config.Waiver, waiversMax+1) }, "waivers: 1001 entries"},
 		{"parts", func(m *Manifest) { m.Parts = make([]Part, ShardsMax+1) }, "parts: 257 entries"},
-		{"checks", func(m *Manifest) { m.Baseline = &BaselineRef{Checks: make([]BaselineCheck, checksMax+1)} }, "baseline: 60001 checks"},
 		{"negative time", func(m *Manifest) { m.WallSeconds = -1 }, "wall-seconds: -1"},
 		{"endless time", func(m *Manifest) { m.CPUSeconds = 1e300 }, "cpu-seconds: 1e+300"},
 		{"time of a part", func(m *Manifest) { m.Parts = []Part{{Index: 1, BudgetSeconds: -1}} }, "parts: -1"},
@@ -104,6 +97,49 @@ func TestAForgedManifestIsRefused(t *testing.T) {
 				t.Errorf("the error has %d bytes", len(err.Error()))
 			}
 		})
+	}
+}
+
+func TestCountsHaveLimits(t *testing.T) {
+	many := func(n int) []string { return slices.Repeat([]string{"x"}, n) }
+	for want, edit := range map[string]func(*Manifest){
+		"benchmarks: 20001 entries": func(m *Manifest) { m.Benchmarks = make([]Benchmark, benchmarksMax+1) },
+		"family: 60001 entries":     func(m *Manifest) { m.Family = make([]Test, familyMax+1) },
+		"outcomes: 20001 entries":   func(m *Manifest) { m.Outcomes = make([]Outcome, outcomesMax+1) },
+		"warnings: 20001 entries":   func(m *Manifest) { m.Warnings = many(warningsMax + 1) },
+		"machine: 1001 entries":     func(m *Manifest) { m.Machine.Notes = many(notesMax + 1) },
+		"policy: 10001 entries":     func(m *Manifest) { m.Policy.Rules = make([]config.Rule, rulesMax+1) },
+		"build-flags: 101 entries":  func(m *Manifest) { m.BuildFlags = many(flagsMax + 1) },
+		"parts: 1001 notes":         func(m *Manifest) { m.Parts = []Part{{Index: 1, Notes: many(notesMax + 1)}} },
+		"baseline: 60001 checks":    func(m *Manifest) { m.Baseline = &BaselineRef{Checks: make([]BaselineCheck, checksMax+1)} },
+		"baseline: 60001 rows": func(m *Manifest) {
+			m.Baseline = &BaselineRef{Anchor: &AnchorDrift{Rows: make([]Drift, familyMax+1)}}
+		},
+	} {
+		m := testBundle().Manifest
+		edit(&m)
+		if err := checkManifest(&m); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// A few bytes of input are not to become hundreds before anybody counts them.
+func TestSmallPartsAreCountedBeforeTheyAreKept(t *testing.T) {
+	list := append([]byte(`{"benchmarks":[{}`), bytes.Repeat([]byte(",{}"), jsonValuesMax)...)
+	if _, err := decodeManifest(append(list, "]}"...)); err == nil || !strings.Contains(err.Error(), "more than 2000000 values") {
+		t.Errorf("got %v", err)
+	}
+	var units, keys bytes.Buffer
+	for i := range 2*unitsMax + 1 {
+		fmt.Fprintf(&units, "Unit x%d better=lower\n", i)
+		fmt.Fprintf(&keys, "k%d: v\n", i)
+	}
+	m := testBundle().Manifest
+	for want, data := range map[string][]byte{"samples/base.txt:2001: more than 2000 lines": units.Bytes(), "samples/base.txt:1: not a line": keys.Bytes()} {
+		if _, err := decodeSamples(&m, Base, false, data); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }
 
