@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -550,6 +551,64 @@ func TestFailOnNeverTellsTheTruthAndPasses(t *testing.T) {
 	h.status(h.head, "success")
 	if outs := h.read(h.outs); !strings.Contains(outs, "regressed") {
 		t.Errorf("outputs:\n%s", outs)
+	}
+}
+
+// A run that has begun again will end again, and its end is told then.
+func TestARunThatRunsAgainIsLeftToItsEnd(t *testing.T) {
+	for name, edit := range map[string][2]string{
+		"from the beginning":  {`"conclusion":"success"`, `"conclusion":null`},
+		"nothing was run":     {`"conclusion":"success"`, `"conclusion":"action_required"`},
+		"in a second attempt": {`"run_attempt":1`, `"run_attempt":2`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHub(t, chattyPolicy)
+			h.uploadBundle(h.measured(5))
+			reads := 0
+			h.server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if !strings.HasSuffix(r.URL.Path, fmt.Sprintf("/actions/runs/%d", h.run)) {
+					next.ServeHTTP(w, r)
+					return
+				}
+				answer := httptest.NewRecorder()
+				next.ServeHTTP(answer, r)
+				// The second attempt begins while the first is being judged.
+				if reads++; reads == 2 || name != "in a second attempt" {
+					edited := strings.Replace(answer.Body.String(), edit[0], edit[1], 1)
+					if edited == answer.Body.String() {
+						t.Errorf("%q is not in the answer: %s", edit[0], edited)
+					}
+					answer.Body.Reset()
+					answer.Body.WriteString(edited)
+				}
+				maps.Copy(w.Header(), answer.Header())
+				w.Header().Del("Content-Length")
+				w.WriteHeader(answer.Code)
+				w.Write(answer.Body.Bytes())
+			})
+			h.exits(h.tell(), verdict.ExitPass)
+			h.saidNothing()
+			h.status(h.head, "")
+		})
+	}
+}
+
+func TestFilesThatJudgeAreNamed(t *testing.T) {
+	h := newHub(t, chattyPolicy)
+	h.base = h.repo.AddCommit(githubtest.Commit{Parents: []string{h.base}, Files: map[string]string{
+		"go.mod": "module github.com/perfgate/perfgate\n", "perfgate.yml": chattyPolicy}, Message: "the gate itself"})
+	h.repo.SetBranch("main", h.base)
+	touched := []string{".github/workflows/perfgate.yml", "action.yml", "gate/verdict/decide.go", "cmd/perfgate/main.go", "pool/pool_test.go"}
+	files := map[string]string{"README.md": "", "gatehouse/x.go": "", "perfgate.yml": chattyPolicy, "go.mod": "module github.com/perfgate/perfgate\n"}
+	for _, name := range touched {
+		files[name] = "x"
+	}
+	h.propose(h.repo, "judges", githubtest.Commit{Files: files, Message: "judges"})
+	h.uploadBundle(h.measured(3))
+	h.exits(h.tell(), verdict.ExitPass)
+	h.said(touched...)
+	if comment := h.comments()[0]; strings.Contains(comment, "README.md") || strings.Contains(comment, "gatehouse") {
+		t.Errorf("too much is named:\n%s", comment)
 	}
 }
 

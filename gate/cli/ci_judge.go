@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/perfgate/perfgate/gate/actions"
@@ -117,15 +118,25 @@ func (c *ciComment) notMeasured(f *finding, why string) {
 	}
 }
 
-// noteEdits lists the files of the change that could have changed its judge.
+// noteEdits lists the files of the change that could have changed its judge: what
+// policy names, the workflow, and in the gate's own repository the gate.
 func (c *ciComment) noteEdits(ctx context.Context, f *finding) error {
 	files, complete, err := c.api.ChangedFiles(ctx, c.pr.Number)
 	if err != nil {
 		return err
 	}
+	judges := []string{c.workflow, "action.yml"}
+	mod, err := c.api.File(ctx, path.Join(c.module, "go.mod"), c.baseRef, policyBytesMax)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if ownModule.Match(mod) {
+		judges = append(judges, "gate/", "cmd/perfgate/")
+	}
 	edited := c.cfg.JudgedBy(files, c.module, c.config)
 	for _, file := range files {
-		if (file == c.workflow || file == "action.yml") && !slices.Contains(edited, file) {
+		judge := func(j string) bool { return file == j || strings.HasSuffix(j, "/") && strings.HasPrefix(file, j) }
+		if slices.ContainsFunc(judges, judge) && !slices.Contains(edited, file) {
 			edited = append(edited, file)
 		}
 	}
@@ -135,6 +146,10 @@ func (c *ciComment) noteEdits(ctx context.Context, f *finding) error {
 	f.in.PullRequest.SuiteChanged = edited
 	return nil
 }
+
+// ownModule is go.mod of perfgate itself, which measures its own changes with
+// what they make of it.
+var ownModule = regexp.MustCompile(`(?m)^module github\.com/perfgate/perfgate$`)
 
 // results downloads what exactly this run has uploaded.
 func (c *ciComment) results(ctx context.Context) (artifact.Results, error) {
