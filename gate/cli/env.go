@@ -47,6 +47,8 @@ var commands = []command{
 	{"baseline", "record, show, verify, anchor or prune stored baselines", runBaseline, false},
 	{"trend", "how benchmarks went over the stored sessions, and where they changed", runTrend, false},
 	{"suite", "write or verify the manifest of a benchmark suite", runSuite, false},
+	{"profile", "show where a benchmark spends its time, or what it allocates", runProfile, false},
+	{"pprof", "open a recorded profile with pprof", runPprof, false},
 	{"bisect", "find the commit that made a benchmark slower", runBisect, false},
 	{"init", "write workflows that check every pull request on GitHub", runInit, false},
 	{"ci", "the parts of a check on GitHub: measure, gate, comment, record", runCI, false},

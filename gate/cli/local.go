@@ -38,6 +38,8 @@ type measureFlags struct {
 	// config is the path of the policy, slash-separated and relative to the
 	// module; empty for the one at its root.
 	config string
+	// profile says which benchmarks are profiled afterwards; empty for none.
+	profile profileWhen
 	// pullRequest: nobody has accepted the change yet, so waivers are requests, and
 	// what the change is judged by is looked at for edits.
 	pullRequest bool
@@ -65,6 +67,8 @@ func (f *measureFlags) defineMeasuring(fs *flag.FlagSet) {
 	fs.Var(&f.packages, "pkg", "measure the benchmarks of packages that match `PATTERN` instead of a suite; may be repeated")
 	fs.DurationVar(&f.budget, "budget", 0, "stop measuring after `DURATION`, builds included; what is undecided then is inconclusive (default: the suite's, or 5m)")
 	fs.DurationVar(&f.timeout, "timeout", time.Minute, "a benchmark function that has not ended its first short run after `DURATION` counts as hung")
+	f.profile = profileAuto
+	fs.Var(&f.profile, "profile", "`WHEN` to take profiles after the measuring, at most two minutes more: auto (of what was found slower), never or always")
 	fs.Var(&f.shard, "shard", "measure only part `INDEX/COUNT` of the benchmark functions, such as 2/4; `perfgate merge` joins the parts")
 	fs.StringVar(&f.baseline, "baseline", "", "the stored baselines are in `PLACE`: a folder, branch:NAME, or a URL such as s3://BUCKET/PREFIX (default: what the base side's perfgate.yml says)")
 	fs.BoolVar(&f.against, "against-baseline", false, "fail where an exact metric is worse than the stored baseline's and no run of the base side clears this change of it")

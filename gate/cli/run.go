@@ -85,7 +85,7 @@ func (r *run) do(ctx context.Context) (recording.Bundle, verdict.Verdict, error)
 	if err := r.checkUnchanged(ctx, &result); err != nil {
 		return none(err)
 	}
-	return r.conclude(result)
+	return r.conclude(ctx, result)
 }
 
 // open finds the module, its repository and its toolchain.
@@ -241,6 +241,7 @@ func (r *run) prepare(context.Context) error {
 	}
 	r.measure.Deadline = r.started.Add(budget - min(closingTime, budget/10))
 	r.manifest.BudgetSeconds = budget.Seconds()
+	r.profiles()
 	if err := r.readSuite(); err != nil {
 		return err
 	}
@@ -334,8 +335,8 @@ func (r *run) checkUnchanged(ctx context.Context, result *measure.Result) error 
 	return nil
 }
 
-// conclude stores the bundle and decides on it.
-func (r *run) conclude(result measure.Result) (recording.Bundle, verdict.Verdict, error) {
+// bundle is what was measured, with what is known of the run.
+func (r *run) bundle(result measure.Result) recording.Bundle {
 	m := &r.manifest
 	m.Units, m.Benchmarks, m.Family, m.Outcomes = result.Units, result.Benchmarks, result.Family, result.Outcomes
 	for i, b := range m.Benchmarks {
@@ -345,11 +346,18 @@ func (r *run) conclude(result measure.Result) (recording.Bundle, verdict.Verdict
 			m.Benchmarks[i].File, m.Benchmarks[i].Line = path.Join(filepath.ToSlash(r.repo.Module), at.File), at.Line
 		}
 	}
-	m.Warnings = append(m.Warnings, result.Warnings...)
-	m.OutOfTime = result.OutOfTime
-	m.WallSeconds = round(time.Since(r.started).Seconds())
-	m.CPUSeconds = round(result.CPU.Seconds())
-	bundle := recording.Bundle{Manifest: *m, Samples: result.Samples, Canary: result.Canary}
+	b := recording.Bundle{Manifest: *m, Samples: result.Samples, Canary: result.Canary}
+	b.Manifest.Warnings = slices.Concat(m.Warnings, result.Warnings)
+	b.Manifest.OutOfTime = result.OutOfTime
+	b.Manifest.WallSeconds = round(time.Since(r.started).Seconds())
+	b.Manifest.CPUSeconds = round(result.CPU.Seconds())
+	return b
+}
+
+// conclude stores the bundle and decides on it.
+func (r *run) conclude(ctx context.Context, result measure.Result) (recording.Bundle, verdict.Verdict, error) {
+	bundle := r.bundle(result)
+	r.attach(ctx, &bundle, result)
 	r.compareBaseline(&bundle)
 	writeErr := recording.Write(r.out, bundle)
 	if writeErr == nil {

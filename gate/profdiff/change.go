@@ -9,10 +9,11 @@ import (
 const (
 	// pooledMin is the count of both sides together from which something is tested.
 	pooledMin = 20
-	// rate is the share of false findings among those flagged, and shownMin the least
-	// change that is shown.
+	// rate is the share of false findings among those flagged. shownMin is the least
+	// change that is shown, of the function, and partMin of everything.
 	rate     = .01
 	shownMin = .05
+	partMin  = .001
 	// needed is (z(.95) + z(1-a/2))² with a = 1.8e-4, which is what Benjamini and
 	// Hochberg ask of one finding among 55 functions: (1.645 + 3.74)² = 29.
 	needed = 29
@@ -53,7 +54,8 @@ type Change struct {
 	P, Q float64
 	// Tested: there were counts enough for a test, and replicates on both sides.
 	Tested bool
-	// Significant: Q is at most 1 %. Shown: it also changed by at least 5 %.
+	// Significant: Q is at most 1 %. Shown: it also changed by at least 5 %, and by a
+	// thousandth of the whole.
 	Significant, Shown bool
 	// Detectable is the least slowdown, as a fraction, that the counts suffice for
 	// with 95 % power.
@@ -82,7 +84,8 @@ func (d *Data) Compare(tallies map[string]*Tally, factor float64) map[string]Cha
 	for name, t := range tallies {
 		changes[name] = d.change(t, scatters[name], usual, factor)
 	}
-	adjust(changes)
+	total := d.Total()
+	adjust(changes, partMin*max(d.PerOp(&total, Base), d.PerOp(&total, Head)))
 	return changes
 }
 
@@ -170,7 +173,8 @@ func (d *Data) change(t *Tally, s scatter, usual, factor float64) Change {
 }
 
 // adjust applies Benjamini and Hochberg's procedure to what was tested.
-func adjust(changes map[string]Change) {
+// A change of less than the least per operation is nobody's concern.
+func adjust(changes map[string]Change, least float64) {
 	var names []string
 	// maprange: sorted below, ties by name
 	for name, c := range changes {
@@ -181,13 +185,13 @@ func adjust(changes map[string]Change) {
 	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(cmp.Compare(changes[a].P, changes[b].P), cmp.Compare(a, b))
 	})
-	least := 1.0
+	q := 1.0
 	for i := len(names) - 1; i >= 0; i-- {
 		c := changes[names[i]]
-		least = min(least, c.P*float64(len(names))/float64(i+1))
-		c.Q = least
+		q = min(q, c.P*float64(len(names))/float64(i+1))
+		c.Q = q
 		c.Significant = c.Q <= rate
-		c.Shown = c.Significant && math.Abs(c.Ratio-1) >= shownMin
+		c.Shown = c.Significant && math.Abs(c.Ratio-1) >= shownMin && math.Abs(c.Delta()) >= least
 		changes[names[i]] = c
 	}
 }

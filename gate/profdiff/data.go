@@ -124,7 +124,11 @@ func (j *joiner) add(p *profile.Profile) error {
 		for _, l := range s.Location {
 			// The lines of one location are calls that were inlined, the innermost first.
 			for _, line := range l.Line {
-				if line.Function != nil {
+				switch {
+				case line.Function == nil:
+				case slices.Contains(preemption, line.Function.Name):
+					frames = nil // the profiler's signal met the scheduler's: the time is the caller's
+				default:
 					frames = append(frames, j.frame(line.Function))
 				}
 			}
@@ -135,6 +139,9 @@ func (j *joiner) add(p *profile.Profile) error {
 	}
 	return nil
 }
+
+// preemption is what the runtime puts below a function that has run for long.
+var preemption = []string{"runtime.asyncPreempt", "runtime.asyncPreempt2"}
 
 // indexes finds the sample types: what the runtime writes has the count first.
 func indexes(p *profile.Profile, m Metric) (count, value int, err error) {

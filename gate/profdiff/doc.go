@@ -20,7 +20,8 @@
 //   - Functions with fewer than 20 counts on both sides together are not tested.
 //     The others are, and Benjamini and Hochberg's procedure holds the share of
 //     false ones among those flagged at 1 % (J. R. Stat. Soc. B 57, 1995). What
-//     changed by less than 5 % is not shown.
+//     changed by less than 5 %, or by less than a thousandth of everything, is not
+//     shown.
 //   - How many counts a slowdown takes to be found is known beforehand (Needed), so
 //     that a profile that was too small says so and not "nothing".
 //

@@ -1,8 +1,8 @@
 package profdiff
 
 import (
-	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -30,10 +30,20 @@ func Name(symbol string) (pkg, name string) {
 		return "", symbol // assembly, C, or the runtime's own marks
 	}
 	pkg, name = symbol[:slash+dot], symbol[slash+dot+1:]
-	if plain, err := url.PathUnescape(pkg); err == nil {
-		pkg = plain
-	}
-	return strings.TrimPrefix(pkg, "vendor/"), foldClosures(name)
+	return strings.TrimPrefix(unescape(pkg), "vendor/"), foldClosures(name)
+}
+
+// escaped is a byte of an import path that the linker does not take as it is.
+var escaped = regexp.MustCompile(`%[0-9a-f]{2}`)
+
+func unescape(pkg string) string {
+	return escaped.ReplaceAllStringFunc(pkg, func(code string) string {
+		b, err := strconv.ParseUint(code[1:], 16, 8)
+		if err != nil {
+			return code
+		}
+		return string([]byte{byte(b)})
+	})
 }
 
 // foldTypeArguments makes every list of type arguments "[...]".
