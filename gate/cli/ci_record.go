@@ -166,13 +166,27 @@ func (c *ciRecord) wantAncestor(ctx context.Context, ancestor, of, otherwise str
 	return err
 }
 
-// isAncestor: what the repository does not know is of another history.
+// isAncestor: what the repository does not know is of another history. Of may be
+// a branch.
 func (c *ciRecord) isAncestor(ctx context.Context, ancestor, of string) (bool, error) {
 	is, err := c.api.IsAncestor(ctx, ancestor, of)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	return is, err
+}
+
+// isBefore asks about the commit of a stored baseline and the pushed one. Both
+// have to be commits of the branch: the API would take the name of one, too, and a
+// later commit of a pull request.
+func (c *ciRecord) isBefore(ctx context.Context, first, second string) (bool, error) {
+	if !actions.IsCommit(first) || !actions.IsCommit(second) {
+		return false, nil
+	}
+	if is, err := c.isAncestor(ctx, first, second); err != nil || !is || second == c.commit {
+		return is, err
+	}
+	return c.isAncestor(ctx, second, c.branch)
 }
 
 // bundle reads what the measuring jobs have left, as the work of strangers: it
@@ -256,7 +270,7 @@ func (c *ciRecord) source(ctx context.Context, b recording.Bundle, to target) (b
 	if err != nil {
 		return baseline.Source{}, err
 	}
-	src.RunURL, src.IsAncestor = c.runner.RunURL(), c.isAncestor
+	src.RunURL, src.IsAncestor = c.runner.RunURL(), c.isBefore
 	base := &src.Bundle.Manifest.Base.Commit
 	if to.folder != "" {
 		*base, err = c.beforeRecordings(ctx, *base, to.folder)

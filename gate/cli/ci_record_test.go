@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -598,6 +600,38 @@ func TestABaselineOfARewrittenBranchIsNotContinued(t *testing.T) {
 	if code != 2 || !strings.Contains(printed, "is of another history") || p.stored("data").Manifest.Record != 1 {
 		t.Errorf("exit %d: %s", code, printed)
 	}
+}
+
+func TestAForgedBaselineThatIsWholeStillNeedsACommitOfTheBranch(t *testing.T) {
+	for _, forged := range []string{"main", strings.Repeat("5", 40), "a commit of a pull request"} {
+		p := newPushed(t, "baselines")
+		one := p.push("one")
+		p.measure(one).mustRecord()
+		two := p.push("two")
+		if strings.Contains(forged, " ") {
+			forged = p.repo.AddCommit(githubtest.Commit{Message: "topic", Parents: []string{two}})
+			p.repo.SetBranch("topic", forged)
+		}
+		tip, _ := p.repo.Commit(p.repo.Branch("main"))
+		manifest := tip.Files[recordedAt+"/manifest.json"]
+		for _, name := range []string{"exact.txt", "ledger.jsonl", "plan.json", "samples.txt"} {
+			was := tip.Files[recordedAt+"/"+name]
+			is := strings.ReplaceAll(was, one, forged)
+			tip.Files[recordedAt+"/"+name] = is
+			manifest = strings.ReplaceAll(manifest, sha256Of(was), sha256Of(is))
+		}
+		tip.Files[recordedAt+"/manifest.json"] = strings.ReplaceAll(manifest, one, forged)
+		p.repo.SetBranch("main", p.repo.AddCommit(githubtest.Commit{Parents: []string{tip.SHA}, Files: tip.Files}))
+		code, printed := p.measure(two).record()
+		if code != 2 || !strings.Contains(printed, "is of another history: it was measured at "+forged) {
+			t.Errorf("of commit %q: exit %d: %s", forged, code, printed)
+		}
+	}
+}
+
+func sha256Of(text string) string {
+	hash := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(hash[:])
 }
 
 func TestAnAPIThatRefusesSaysSoAndIsNoPass(t *testing.T) {
