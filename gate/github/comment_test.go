@@ -145,6 +145,9 @@ func TestAListThatLagsBehindDoesNotMakeASecondComment(t *testing.T) {
 	w.times(2, "GET", "/comments", answers(200, "[]"))
 	w.wantPosted("body", 1, 1, true)
 	w.wantBodies(marked(1, 1, "body"))
+	if n := w.Count("POST", "/comments"); n != 1 {
+		t.Errorf("posted %d times", n)
+	}
 }
 
 // TestAnotherAuthorIsLearnt: a custom app's login is known only from what it

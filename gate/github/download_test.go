@@ -140,6 +140,7 @@ func TestADownloadThatIsGoneSaysSo(t *testing.T) {
 	w.wantNoDownload(w.artifact("zip"), 100, github.ErrExpired, "404")
 	w.storage(always, answers(403, "signature expired"))
 	w.wantNoDownload(w.artifact("zip"), 100, nil, "403")
+	w.wantWaits()
 }
 
 func TestADownloadGoesToAnHonestAddress(t *testing.T) {

@@ -99,17 +99,27 @@ func TestNothingInTheRunChoosesThePullRequest(t *testing.T) {
 }
 
 // TestAFilterThatGitHubIgnoresChoosesNothing: an unknown head makes GitHub list
-// every open pull request.
+// every pull request.
 func TestAFilterThatGitHubIgnoresChoosesNothing(t *testing.T) {
 	w := newWorld(t)
 	fork, head, number := w.fork("mallory", "topic")
+	w.repo.AddPull(githubtest.Pull{HeadRepo: fork, HeadRef: "topic", Closed: true})
 	w.Intercept(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
-		r.URL.RawQuery = ""
+		if strings.HasSuffix(r.URL.Path, "/pulls") {
+			r.URL.RawQuery = "state=all"
+		}
 		next.ServeHTTP(rw, r)
 	})
 	w.wantFound(w.run(githubtest.Run{HeadRepo: fork, HeadBranch: "topic", HeadSHA: head}), number)
 	w.wantFound(w.ownRun(), 1)
 	w.wantNobody(w.run(githubtest.Run{HeadRepo: fork, HeadBranch: "gone", HeadSHA: head}), "no open pull request")
+}
+
+func TestAPullRequestToAnotherRepositoryIsNotOurs(t *testing.T) {
+	w := newWorld(t)
+	w.times(always, "GET", "/pulls", answers(200, fmt.Sprintf(`[{"number":1,"state":"open",
+		"head":{"ref":"topic","sha":%q,"repo":{"id":%d}},"base":{"ref":"main","repo":{"id":5}}}]`, w.head, w.repo.ID)))
+	w.wantNobody(w.ownRun(), "no open pull request")
 }
 
 func TestAForksBranchNamedMainIsNotOurMain(t *testing.T) {

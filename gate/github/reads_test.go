@@ -119,10 +119,17 @@ func TestAncestry(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", test.name, got, err, test.want)
 		}
 	}
-	for _, bad := range [][2]string{{"", w.head}, {w.base, ""}, {"a...b", w.head}, {"-x", w.head}, {strings.Repeat("0", 40), w.head}} {
+	if ok, err := w.client.IsAncestor(t.Context(), strings.Repeat("0", 40), w.head); !errors.Is(err, fs.ErrNotExist) || ok {
+		t.Errorf("an unknown commit: %v, %v, want fs.ErrNotExist", ok, err)
+	}
+	before := len(w.Requests())
+	for _, bad := range [][2]string{{"", w.head}, {w.base, ""}, {"a...b", w.head}, {"-x", w.head}} {
 		if ok, err := w.client.IsAncestor(t.Context(), bad[0], bad[1]); err == nil || ok {
 			t.Errorf("%q: %v, %v, want an error", bad, ok, err)
 		}
+	}
+	if n := len(w.Requests()) - before; n != 0 {
+		t.Errorf("%d requests were sent for what names no commit", n)
 	}
 	w.times(1, "GET", "", answers(200, `{"status":"sideways"}`))
 	if ok, err := w.client.IsAncestor(t.Context(), w.base, w.head); err == nil || ok {
@@ -194,6 +201,7 @@ func TestAFileThatIsNotWhatItSaysIsAnError(t *testing.T) {
 			t.Errorf("%s: read %q", name, got)
 		}
 	}
+	sent := 0
 	// A large file whose blob is larger than was announced, and without an end.
 	w.Intercept(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
 		if strings.Contains(r.URL.Path, "/contents/") {
@@ -202,13 +210,18 @@ func TestAFileThatIsNotWhatItSaysIsAnError(t *testing.T) {
 		}
 		fmt.Fprint(rw, `{"encoding":"base64","content":"`)
 		for chunk := strings.Repeat("A", 1<<16); ; {
-			if _, err := fmt.Fprint(rw, chunk); err != nil {
+			n, err := fmt.Fprint(rw, chunk)
+			if sent += n; err != nil {
 				return
 			}
 		}
 	})
 	if _, err := w.client.File(t.Context(), "go.mod", w.base, 999); !errors.Is(err, github.ErrTooLarge) {
 		t.Errorf("a blob without end: %v, want ErrTooLarge", err)
+	}
+	w.Close() // Waits for the handler.
+	if sent > 16<<20 {
+		t.Errorf("%d bytes were taken for a file that may have 999", sent)
 	}
 }
 

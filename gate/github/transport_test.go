@@ -36,6 +36,21 @@ func TestTheTokenStaysWithTheHostOfTheAPI(t *testing.T) {
 	}
 }
 
+func TestTheTransportKnowsNoHostButTheAPI(t *testing.T) {
+	w := newWorld(t)
+	reached := 0
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
+	defer elsewhere.Close()
+	for _, address := range []string{elsewhere.URL + "/x", "https" + strings.TrimPrefix(w.URL, "http") + "/x"} {
+		if err := w.client.Get(t.Context(), address); err == nil || !strings.Contains(err.Error(), "not the API") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if reached != 0 {
+		t.Errorf("the other host was asked %d times", reached)
+	}
+}
+
 func TestARedirectDoesNotTurnAWriteIntoARead(t *testing.T) {
 	for _, method := range []string{"POST", "PATCH"} {
 		for _, status := range []int{301, 302, 303} {
@@ -287,6 +302,7 @@ func TestWhatIsNotJSONIsAnError(t *testing.T) {
 		"text/html":   answers(200, "<!doctype html><title>Sign in</title>", "Content-Type", "text/html"),
 		"is not JSON": answers(200, `{"number": 1`),
 		"about #0":    answers(200, "null"),
+		"about #2":    answers(200, fmt.Sprintf(`{"number":2,"head":{"sha":%q}}`, strings.Repeat("a", 40))),
 		"EOF":         answers(200, `{"number": 1}`, "Content-Length", "5000"),
 	} {
 		t.Run(name, func(t *testing.T) {
