@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -54,16 +55,16 @@ const ciCommentTimeout = 15 * time.Minute
 func runCIComment(ctx context.Context, env *Env, args []string) int {
 	c := ciComment{env: env, failOn: failOnRegression, now: time.Now()}
 	author := ""
-	fs := flag.NewFlagSet("ci comment", flag.ContinueOnError)
-	fs.StringVar(&c.workflow, "workflow", measureWorkflow, "tell about runs of the workflow in `FILE`, and of no other")
-	fs.StringVar(&c.module, "module", ".", "the module is in the folder `DIR` of the repository")
-	fs.StringVar(&c.config, "config", configFile, "read the policy from `PATH` of the base branch; relative to the module")
-	fs.StringVar(&c.context, "status", statusContext, "set the commit status of this `NAME`")
-	fs.StringVar(&author, "author", "", "the token comments as `LOGIN` (default: "+github.DefaultAuthor+")")
-	fs.Var(&c.failOn, "fail-on", "what makes the exit code and the commit status fail, `WHAT`: regression (and whatever kept the suite from being measured), or never")
-	fs.Usage = env.usageOf(fs, "ci comment [flags]", "Tells a pull request, or a merge group, what the run that ended has measured: recomputes the verdict\nfrom the uploaded samples with the base branch's policy, comments, and sets a commit status.\n"+
+	flags := flag.NewFlagSet("ci comment", flag.ContinueOnError)
+	flags.StringVar(&c.workflow, "workflow", measureWorkflow, "tell about runs of the workflow in `FILE`, and of no other")
+	flags.StringVar(&c.module, "module", ".", "the module is in the folder `DIR` of the repository")
+	flags.StringVar(&c.config, "config", configFile, "read the policy from `PATH` of the base branch; relative to the module")
+	flags.StringVar(&c.context, "status", statusContext, "set the commit status of this `NAME`")
+	flags.StringVar(&author, "author", "", "the token comments as `LOGIN` (default: "+github.DefaultAuthor+")")
+	flags.Var(&c.failOn, "fail-on", "what makes the exit code and the commit status fail, `WHAT`: regression (and whatever kept the suite from being measured), or never")
+	flags.Usage = env.usageOf(flags, "ci comment [flags]", "Tells a pull request, or a merge group, what the run that ended has measured: recomputes the verdict\nfrom the uploaded samples with the base branch's policy, comments, and sets a commit status.\n"+
 		"It is a step of a workflow on workflow_run, and takes the token from GITHUB_TOKEN.")
-	if code, ok := env.parse(fs, args, 0); !ok {
+	if code, ok := env.parse(flags, args, 0); !ok {
 		return code
 	}
 	c.runner = actions.New(env.Getenv)
@@ -82,9 +83,9 @@ func runCIComment(ctx context.Context, env *Env, args []string) int {
 
 // open checks the flags and makes the client.
 func (c *ciComment) open(author string) error {
-	for _, p := range []string{c.module, c.config} {
-		if p != path.Clean(p) || path.IsAbs(p) || strings.HasPrefix(p+"/", "../") {
-			return fmt.Errorf("%q is no plain path inside the repository", p)
+	for _, p := range []*string{&c.module, &c.config} {
+		if *p = path.Clean(*p); !fs.ValidPath(*p) {
+			return fmt.Errorf("%q is no path inside the repository", *p)
 		}
 	}
 	token := c.env.Getenv("GITHUB_TOKEN")
@@ -119,16 +120,28 @@ func (c *ciComment) do(ctx context.Context) (finding, error) {
 	}
 	f, err := c.judge(ctx)
 	if err != nil {
-		c.admit(ctx)
+		c.admit(ctx, err)
 		return finding{}, err
 	}
 	return f, c.tell(ctx, f)
 }
 
+// admitTimeout is what is left for saying that there is no verdict, where finding
+// one took too long.
+const admitTimeout = 30 * time.Second
+
 // admit leaves a status that says that there is no verdict, where the API failed
 // us: an earlier one of this commit must not stand for it. The error that led here
 // is the one to report, so a second one is not.
-func (c *ciComment) admit(ctx context.Context) {
+func (c *ciComment) admit(ctx context.Context, err error) {
+	if errors.Is(err, context.Canceled) {
+		return // whoever ends the job wants it to be quiet
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), admitTimeout)
+	defer cancel()
+	if c.recheck(ctx) != nil {
+		return
+	}
 	_ = c.api.SetStatus(ctx, c.run.HeadSHA, github.Status{
 		State: "error", Context: c.context, Description: "no verdict: GitHub's API did not answer as it should; run the commenting job again", TargetURL: c.run.URL,
 	})

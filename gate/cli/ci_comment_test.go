@@ -628,6 +628,18 @@ func TestTextOfTheArtifactIsNoCommand(t *testing.T) {
 	}
 }
 
+// The module may be in a folder: its policy is there.
+func TestAModuleInAFolderHasItsOwnPolicy(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	files := map[string]string{"sub/go.mod": "module example.org/m\n", "sub/ci/gate.yml": lenient, "perfgate.yml": plainPolicy}
+	h.base = h.repo.AddCommit(githubtest.Commit{Parents: []string{h.base}, Files: files, Message: "module below"})
+	h.repo.SetBranch("main", h.base)
+	h.propose(h.repo, "below", githubtest.Commit{Files: map[string]string{"sub/ci/gate.yml": plainPolicy, "sub/go.mod": ""}, Message: "edits it"})
+	h.uploadBundle(h.measured(5))
+	h.exits(h.tell("--module", "./sub/", "--config", "ci/gate.yml"), verdict.ExitPass)
+	h.said("sub/ci/gate.yml", "policy does not fail on it")
+}
+
 func TestAnAPIThatFailsLeavesNoOldStatus(t *testing.T) {
 	h := newHub(t, plainPolicy)
 	h.uploadBundle(h.measured(3))
