@@ -62,6 +62,7 @@ type profiling struct {
 	ProfileWant
 	plan   *plan
 	cpuRun time.Duration
+	delays bool // CPU runs report how long they were ready to run and had no CPU
 	failed bool
 }
 
@@ -202,7 +203,8 @@ func (s *session) startProfile(ctx context.Context, job *profiling, kind recordi
 		j.cores = s.pinned(s.Cores[(place+rep)%len(s.Cores)])
 	}
 	j.timeout = max(j.timeout, time.Minute)
-	j.flags, j.env = profileFlags(kind, run.path)
+	j.planning = job.delays && kind == recording.CPUProfile
+	j.env = profileEnv(kind, run.path)
 	var err error
 	run.proc, err = start(ctx, s.complete(role{side: side}, job.plan.path, j), false)
 	return run, err
@@ -225,17 +227,13 @@ func (s *session) profileN(job *profiling, kind recording.ProfileKind) int {
 	return iterations(length, perOp, job.plan.minN)
 }
 
-// profileFlags are those of package testing, and what the overlay reads.
-func profileFlags(kind recording.ProfileKind, path string) (flags, env []string) {
-	switch kind {
-	case recording.AllocProfile:
-		return []string{"-test.memprofile=" + path, "-test.memprofilerate=1"}, nil
-	case recording.MutexProfile:
-		return []string{"-test.mutexprofile=" + path, "-test.mutexprofilefraction=1"}, nil
-	case recording.BlockProfile:
-		return []string{"-test.blockprofile=" + path, "-test.blockprofilerate=1"}, nil
+// profileEnv asks the overlay for a profile.
+func profileEnv(kind recording.ProfileKind, path string) []string {
+	what := string(kind)
+	if kind == recording.CPUProfile {
+		what += "/" + strconv.Itoa(profileHz)
 	}
-	return []string{"-test.cpuprofile=" + path}, []string{"PERFGATE_PROFILE_HZ=" + strconv.Itoa(profileHz)}
+	return []string{"PERFGATE_PROFILE=" + what + ":" + path}
 }
 
 // endProfile waits for a run and keeps its profile. The verdict stands already, so
@@ -244,7 +242,7 @@ func profileFlags(kind recording.ProfileKind, path string) (flags, env []string)
 func (s *session) endProfile(ctx context.Context, job *profiling, run *profileRun) error {
 	f, err := run.wait(ctx)
 	s.CPU += f.cpu
-	defer os.Remove(run.path)
+	defer run.remove()
 	if err != nil || job.failed {
 		return err
 	}
@@ -252,10 +250,7 @@ func (s *session) endProfile(ctx context.Context, job *profiling, run *profileRu
 		job.plan.voids++ // the replicate is lost on one side, and dropped on the other
 		return nil
 	}
-	data, err := os.ReadFile(run.path)
-	if err == nil && f.err == nil {
-		data, err = recording.CompactProfile(data)
-	}
+	data, err := run.read()
 	if f.err != nil || err != nil {
 		job.failed = true
 		s.Warnings = append(s.Warnings, fmt.Sprintf("%s has no %s profile: the %s side's run under the profiler failed", job.Key, run.Kind, run.Side))
@@ -263,6 +258,32 @@ func (s *session) endProfile(ctx context.Context, job *profiling, run *profileRu
 	}
 	s.Profiles = append(s.Profiles, Profiled{Profile: run.Profile, Data: data, Values: s.reported(job, run, f)})
 	return nil
+}
+
+// read gives the profile of the timed part, compacted.
+func (r *profileRun) read() ([]byte, error) {
+	if r.Kind == recording.CPUProfile {
+		raw, err := os.ReadFile(r.path)
+		if err != nil {
+			return nil, err
+		}
+		return recording.CompactProfile(raw, nil)
+	}
+	before, err := os.ReadFile(r.path + ".before")
+	if err != nil {
+		return nil, err
+	}
+	after, err := os.ReadFile(r.path + ".after")
+	if err != nil {
+		return nil, err
+	}
+	return recording.CompactProfile(after, before)
+}
+
+func (r *profileRun) remove() {
+	for _, ending := range []string{"", ".before", ".after"} {
+		os.Remove(r.path + ending)
+	}
 }
 
 // reported are the metrics of a run; none where its output cannot be read, since

@@ -22,10 +22,13 @@ type ProfileConfig struct {
 	Packages []string
 	Bench    string
 	Kinds    []recording.ProfileKind
+	// Only restricts it to these benchmarks; nil for all that match.
+	Only []recording.Key
 	// Time is about how long the profiles of one benchmark may take, and Reps how
-	// many there are of each kind.
-	Time time.Duration
-	Reps int
+	// many there are of each kind. TimeInAll, where it is not 0, is divided among the
+	// benchmarks instead.
+	Time, TimeInAll time.Duration
+	Reps            int
 	// AllCores gives a benchmark that has more than one goroutine at work all cores,
 	// as in the wall channel: with one core nobody waits for a lock. Without, what
 	// can be measured on one core is.
@@ -46,7 +49,7 @@ type ProfileConfig struct {
 // what wants a name. A benchmark that crashes or hangs is a *LeavesError.
 func Profiles(ctx context.Context, cfg ProfileConfig) ([]Profiled, error) {
 	s := &session{
-		Config: Config{Toolchain: cfg.Toolchain, HeadDir: cfg.Dir, Packages: cfg.Packages, Bench: cfg.Bench, Cores: cfg.Cores,
+		Config: Config{Toolchain: cfg.Toolchain, HeadDir: cfg.Dir, Packages: cfg.Packages, Bench: cfg.Bench, Only: cfg.Only, Cores: cfg.Cores,
 			CanPin: cfg.CanPin, PlanLimit: cfg.PlanLimit, Report: cfg.Report, Scratch: cfg.Scratch},
 		rng: rand.New(rand.NewPCG(1, 1)), // one side has no order that a coin would have to choose
 	}
@@ -62,8 +65,11 @@ func Profiles(ctx context.Context, cfg ProfileConfig) ([]Profiled, error) {
 	if err := s.planLeaves(ctx, cfg); err != nil {
 		return nil, err
 	}
+	if cfg.TimeInAll > 0 {
+		cfg.Time = cfg.TimeInAll / time.Duration(len(s.plans))
+	}
 	for _, p := range s.plans {
-		job := &profiling{ProfileWant: ProfileWant{Key: p.key, Channel: recording.CoRun, Kinds: cfg.Kinds}, plan: p}
+		job := &profiling{ProfileWant: ProfileWant{Key: p.key, Channel: recording.CoRun, Kinds: cfg.Kinds}, plan: p, delays: true}
 		if p.wall && (cfg.AllCores || !p.coRun) {
 			job.Channel = recording.Wall
 			job.Key.Procs = len(s.Cores)
