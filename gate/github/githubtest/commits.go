@@ -28,46 +28,6 @@ func (c *call) resolve(name string) *Commit {
 	return c.objects.commits[repo.refs["refs/heads/"+name]]
 }
 
-func getRepo(c *call) (int, any) { return http.StatusOK, c.repository(c.repo) }
-
-func getBranch(c *call) (int, any) {
-	name := c.r.PathValue("branch")
-	commit := c.objects.commits[c.repo.refs["refs/heads/"+name]]
-	if commit == nil {
-		return fail(http.StatusNotFound, "Branch not found")
-	}
-	api := c.repoURL(c.repo) + "/branches/" + name
-	return http.StatusOK, object{
-		"name": name, "commit": c.commit(c.repo, commit), "protected": c.repo.protected[name],
-		"protection": object{"enabled": c.repo.protected[name]}, "protection_url": api + "/protection",
-		"_links": object{"self": api, "html": web(c.repo.FullName + "/tree/" + name)},
-	}
-}
-
-func listCommits(c *call) (int, any) {
-	from := c.r.URL.Query().Get("sha")
-	if from == "" {
-		from = "main"
-	}
-	start := c.resolve(from)
-	if start == nil {
-		return fail(http.StatusNotFound, "Not Found")
-	}
-	all := []any{}
-	for _, commit := range slices.Backward(c.objects.between("", start.SHA)) {
-		all = append(all, c.commit(c.repo, commit))
-	}
-	return http.StatusOK, paged(c, all)
-}
-
-func getCommit(c *call) (int, any) {
-	commit := c.resolve(c.r.PathValue("ref"))
-	if commit == nil {
-		return invalid("No commit found for SHA: " + c.r.PathValue("ref"))
-	}
-	return http.StatusOK, c.commit(c.repo, commit)
-}
-
 func compare(c *call) (int, any) {
 	baseName, headName, _ := strings.Cut(c.r.PathValue("basehead"), "...")
 	base, head := c.resolve(baseName), c.resolve(headName)
@@ -224,17 +184,6 @@ func (c *call) status(st *Status) object {
 		"state": st.State, "description": st.Description, "target_url": st.TargetURL, "context": st.Context,
 		"created_at": stamp(st.Created), "updated_at": stamp(st.Created), "creator": c.user(st.Creator, false),
 	}
-}
-
-func listStatuses(c *call) (int, any) {
-	commit := c.resolve(c.r.PathValue("ref"))
-	all := []any{}
-	for _, st := range slices.Backward(c.repo.statuses) {
-		if commit != nil && st.SHA == commit.SHA {
-			all = append(all, c.status(st))
-		}
-	}
-	return http.StatusOK, paged(c, all)
 }
 
 // maxAnnotations is GitHub's limit for one request.

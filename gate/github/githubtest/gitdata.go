@@ -3,7 +3,6 @@ package githubtest
 import (
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -163,17 +162,6 @@ func getRef(c *call) (int, any) {
 	return http.StatusOK, c.ref(c.repo, name, sha)
 }
 
-func matchingRefs(c *call) (int, any) {
-	prefix := "refs/" + c.r.PathValue("ref")
-	found := []any{}
-	for _, name := range slices.Sorted(maps.Keys(c.repo.refs)) {
-		if strings.HasPrefix(name, prefix) {
-			found = append(found, c.ref(c.repo, name, c.repo.refs[name]))
-		}
-	}
-	return http.StatusOK, paged(c, found)
-}
-
 func createRef(c *call) (int, any) {
 	var in struct{ Ref, SHA string }
 	if err := c.decode(&in); err != nil {
@@ -218,13 +206,4 @@ func updateRef(c *call) (int, any) {
 		}
 	}
 	return http.StatusOK, c.ref(c.repo, name, in.SHA)
-}
-
-func deleteRef(c *call) (int, any) {
-	name := "refs/" + c.r.PathValue("ref")
-	if c.repo.refs[name] == "" {
-		return invalid("Reference does not exist")
-	}
-	delete(c.repo.refs, name)
-	return http.StatusNoContent, nil
 }

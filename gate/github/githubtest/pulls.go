@@ -73,29 +73,6 @@ func createPull(c *call) (int, any) {
 	return http.StatusCreated, c.pullFull(c.repo, p)
 }
 
-func editPull(c *call) (int, any) {
-	var in struct {
-		Title, Body, State, Base *string
-		Maintainer               *bool `json:"maintainer_can_modify"`
-	}
-	p := c.numbered()
-	if p == nil {
-		return fail(http.StatusNotFound, "Not Found")
-	}
-	if err := c.decode(&in); err != nil {
-		return fail(http.StatusBadRequest, err.Error())
-	}
-	for _, field := range []struct{ from, to *string }{{in.Title, &p.Title}, {in.Body, &p.Body}, {in.Base, &p.BaseRef}} {
-		if field.from != nil {
-			*field.to = *field.from
-		}
-	}
-	if in.State != nil {
-		p.Closed = *in.State == "closed"
-	}
-	return http.StatusOK, c.pullFull(c.repo, p)
-}
-
 // A change is one file that differs between two trees.
 type change struct{ path, previous, status, sha string }
 
@@ -260,14 +237,6 @@ func (c *call) commentByID() *Comment {
 		}
 	}
 	return nil
-}
-
-func getComment(c *call) (int, any) {
-	comment := c.commentByID()
-	if comment == nil {
-		return fail(http.StatusNotFound, "Not Found")
-	}
-	return http.StatusOK, c.comment(c.repo, comment)
 }
 
 func editComment(c *call) (int, any) {

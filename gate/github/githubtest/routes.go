@@ -11,37 +11,28 @@ func (s *Server) routes() *http.ServeMux {
 	on := func(method, path string, serve func(*call) (int, any), scopes ...string) {
 		mux.Handle(method+" /repos/{owner}/{repo}"+path, s.handler(route{scopes, serve}))
 	}
-	on("GET", "", getRepo)
-	on("GET", "/branches/{branch}", getBranch)
-	on("GET", "/commits", listCommits)
-	on("GET", "/commits/{ref}", getCommit)
 	on("GET", "/compare/{basehead}", compare)
 	on("GET", "/contents/{path...}", getContents)
 
 	on("GET", "/pulls", listPulls)
 	on("POST", "/pulls", createPull, "pull-requests")
 	on("GET", "/pulls/{number}", getPull)
-	on("PATCH", "/pulls/{number}", editPull, "pull-requests")
 	on("GET", "/pulls/{number}/files", listPullFiles)
 	on("GET", "/pulls/{number}/commits", listPullCommits)
 	on("GET", "/pulls/{number}/reviews", listReviews)
 	on("GET", "/collaborators/{user}/permission", getPermission)
 
-	// issues/NUMBER/comments and issues/comments/ID are one pattern to the mux.
-	on("GET", "/issues/{number}/{id}", either(listComments, getComment))
+	on("GET", "/issues/{number}/comments", listComments)
 	on("POST", "/issues/{number}/comments", createComment, "issues", "pull-requests")
 	on("PATCH", "/issues/comments/{id}", editComment, "issues", "pull-requests")
 	on("DELETE", "/issues/comments/{id}", deleteComment, "issues", "pull-requests")
 
 	on("POST", "/statuses/{sha}", createStatus, "statuses")
-	on("GET", "/commits/{ref}/statuses", listStatuses)
 	on("POST", "/check-runs", createCheckRun, "checks")
 	on("GET", "/commits/{ref}/check-runs", listCheckRuns)
 
-	on("GET", "/actions/runs", listRuns)
 	on("GET", "/actions/runs/{run}", getRun)
 	on("GET", "/actions/runs/{run}/artifacts", listArtifacts)
-	on("GET", "/actions/artifacts/{artifact}", getArtifact)
 	on("GET", "/actions/artifacts/{artifact}/{format}", downloadArtifact)
 
 	on("POST", "/git/blobs", createBlob, "contents")
@@ -51,26 +42,11 @@ func (s *Server) routes() *http.ServeMux {
 	on("POST", "/git/commits", createCommit, "contents")
 	on("GET", "/git/commits/{sha}", getGitCommit)
 	on("GET", "/git/ref/{ref...}", getRef)
-	on("GET", "/git/matching-refs/{ref...}", matchingRefs)
 	on("POST", "/git/refs", createRef, "contents")
 	on("PATCH", "/git/refs/{ref...}", updateRef, "contents")
-	on("DELETE", "/git/refs/{ref...}", deleteRef, "contents")
 
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		write(w, http.StatusNotImplemented, object{"message": fmt.Sprintf("githubtest has no endpoint %s %s", r.Method, r.URL.Path)})
 	})
 	return mux
-}
-
-// either tells a list of an issue's comments from one comment.
-func either(list, one func(*call) (int, any)) func(*call) (int, any) {
-	return func(c *call) (int, any) {
-		switch {
-		case c.r.PathValue("number") == "comments":
-			return one(c)
-		case c.r.PathValue("id") == "comments":
-			return list(c)
-		}
-		return fail(http.StatusNotFound, "Not Found")
-	}
 }

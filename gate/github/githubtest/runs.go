@@ -3,22 +3,9 @@ package githubtest
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 )
-
-func listRuns(c *call) (int, any) {
-	query := c.r.URL.Query()
-	all := []any{}
-	for _, run := range slices.Backward(c.repo.runs) {
-		wanted := func(name, is string) bool { return query.Get(name) == "" || query.Get(name) == is }
-		if wanted("head_sha", run.HeadSHA) && wanted("event", run.Event) && wanted("branch", run.HeadBranch) {
-			all = append(all, c.run(c.repo, run))
-		}
-	}
-	return http.StatusOK, object{"total_count": len(all), "workflow_runs": paged(c, all)}
-}
 
 func getRun(c *call) (int, any) {
 	for _, run := range c.repo.runs {
@@ -47,14 +34,6 @@ func (r *Repo) artifact(id string) *Artifact {
 		}
 	}
 	return nil
-}
-
-func getArtifact(c *call) (int, any) {
-	a := c.repo.artifact(c.r.PathValue("artifact"))
-	if a == nil {
-		return fail(http.StatusNotFound, "Not Found")
-	}
-	return http.StatusOK, c.artifact(c.repo, a)
 }
 
 // downloadArtifact redirects to the storage, with a signature in the query as

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -378,17 +377,6 @@ func (r *Repo) File(branch, path string) (content []byte, found bool) {
 	}
 	e, found := o.files(c.Tree)[path]
 	return bytes.Clone(o.blobs[e.sha]), found
-}
-
-// Files are the paths of all files of a branch, in order.
-func (r *Repo) Files(branch string) []string {
-	defer r.lock()()
-	o := r.server.objects
-	c := o.commits[r.refs["refs/heads/"+branch]]
-	if c == nil {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(o.files(c.Tree)))
 }
 
 func values[T any](pointers []*T) []T {
