@@ -199,35 +199,29 @@ func (c *ciComment) tell(ctx context.Context, f finding) error {
 	if err := c.recheck(ctx); err != nil {
 		return err
 	}
-	url, newest, err := c.comment(ctx, f, text)
-	if errors.Is(err, github.ErrReadOnly) {
-		c.readOnly("comment on the pull request", "pull-requests", err)
-	} else if err != nil {
-		return err
-	}
-	if !newest {
+	url, newest, commentErr := c.comment(ctx, f, text)
+	if commentErr == nil && !newest {
 		return &droppedError{"a newer run has commented already"}
 	}
 	status := github.Status{Context: c.context, State: c.state(f), Description: f.description(), TargetURL: c.run.URL}
 	if url != "" {
 		status.TargetURL = url
 	}
-	err = c.api.SetStatus(ctx, c.run.HeadSHA, status)
-	if errors.Is(err, github.ErrReadOnly) {
-		c.readOnly("set the commit status", "statuses", err)
-		err = nil
-	}
-	if err != nil {
-		return err
-	}
-	return setOutputs(c.runner, map[string]string{
-		"verdict": f.words(), "exit-code": fmt.Sprint(f.exit()), "comment-url": url,
-	})
+	// The status decides: it is set whatever became of the comment.
+	statusErr := c.api.SetStatus(ctx, c.run.HeadSHA, status)
+	return errors.Join(
+		c.unlessReadOnly(commentErr, "comment on the pull request", "pull-requests"),
+		c.unlessReadOnly(statusErr, "set the commit status", "statuses"),
+		setOutputs(c.runner, map[string]string{"verdict": f.words(), "exit-code": fmt.Sprint(f.exit()), "comment-url": url}))
 }
 
-// readOnly tells, in the log, what the token may not do.
-func (c *ciComment) readOnly(what, permission string, err error) {
+// unlessReadOnly tells, in the log, what the token may not do; that is no failure.
+func (c *ciComment) unlessReadOnly(err error, what, permission string) error {
+	if !errors.Is(err, github.ErrReadOnly) {
+		return err
+	}
 	fmt.Fprintf(c.env.Stderr, "perfgate: could not %s: %v; give the job `permissions: {%s: write}`; the job summary has the report\n", what, err, permission)
+	return nil
 }
 
 // recheck drops what is about a head that is no longer there, or about a run that
@@ -299,7 +293,11 @@ func (c *ciComment) conclude(f finding, err error) int {
 		return c.env.fail(verdict.ExitNotMeasured, fmt.Errorf("ci comment: nothing posted: %w", err))
 	}
 	c.notice("the pull request could not be told", err)
-	return c.env.fail(verdict.ExitNotMeasured, fmt.Errorf("ci comment: %w", err))
+	code := verdict.ExitNotMeasured
+	if f.in.Verdict.Exit == verdict.ExitRegression && f.refused == "" {
+		code = verdict.ExitRegression
+	}
+	return c.env.fail(code, fmt.Errorf("ci comment: %w", err))
 }
 
 // notice leaves a job summary where there is no report.
