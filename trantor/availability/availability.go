@@ -76,11 +76,11 @@ type Stats struct {
 	StoringFull    uint64 // batches beyond their creator's share of StoringBytesMax
 	Malformed      uint64 // batches that do not decode
 	ForeignBuckets uint64 // batches with a transaction that is not their creator's to order
-	BadVotes       uint64 // batches with a transaction of types.ConfigClient that is no vote
+	BadVotes       uint64 // batches with a transaction of types.ConfigClient that is no vote, or that is not looked at because of one before
 	WrongEpoch     uint64 // batches of an epoch too old or too far ahead
 	EarlyFull      uint64 // batches of the next epoch beyond EarlyMax
 	Equivocations  uint64 // second batches for a number
-	BadAcks        uint64 // acknowledgements of another digest or with a bad signature
+	BadAcks        uint64 // acknowledgements of another digest, or with a bad signature, or after one in an epoch
 	BadResponses   uint64 // responses that nobody asked for or with other data
 	NotHeld        uint64 // requests for a batch that is not here
 	Throttled      uint64 // requests beyond AnswerMax
@@ -121,6 +121,7 @@ type Availability struct {
 
 // peer is what is known of a replica as a receiver.
 type peer struct {
+	exposed  bool // it gave a bad signature in this epoch, which no correct replica does
 	known    bool // a member of some epoch from the current one on, or of BucketGrace before
 	wait     int  // ticks between two resends to it
 	left     int  // ticks until the next one

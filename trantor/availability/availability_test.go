@@ -75,6 +75,25 @@ func TestBadAcksDoNotCount(t *testing.T) {
 	if got := r.a.Stats(); got.BadAcks != 3 || got.Misaddressed != 1 {
 		t.Errorf("stats %+v, want 3 bad acknowledgements and one stranger", got)
 	}
+	r.want("cert(0 by [0 2])", acked(2, id))
+}
+
+// No correct replica gives a bad signature: one is all that is verified in an epoch.
+func TestOneBadAckIsAllThatAReplicaGetsVerified(t *testing.T) {
+	cfg := config(0, 4)
+	counting := crypto.NewCounting(cfg.Crypto)
+	cfg.Crypto = counting
+	r := newRig(t, cfg)
+	id := ownID(0, 0, "x")
+	r.feed(own("x"))
+	for range 10 {
+		r.want("", from(1, ack(2, id)))
+	}
+	r.want("", acked(1, id))
+	if got := counting.Counts().Verifies; got != 1 || r.a.Stats().BadAcks != 11 {
+		t.Errorf("%d signatures verified, stats %+v", got, r.a.Stats())
+	}
+	r.want("", r.begun(1))
 	r.want("cert(0 by [0 1])", acked(1, id))
 }
 

@@ -11,6 +11,10 @@ type creator struct {
 	bytes   int // Invariant: of the batches held that are not used.
 	storing int // Invariant: of the batches that the store has and that are not durable yet, used or not.
 	early   []Batch
+	// doubted: of its batches, one had a transaction that is no vote as far as this
+	// replica knows. It looks at no other one of types.ConfigClient before it knows
+	// of a later configuration: each would cost the verification of a signature.
+	doubted bool
 }
 
 // entry is what is stored for a number of a creator.

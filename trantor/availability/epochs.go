@@ -57,11 +57,23 @@ func (a *Availability) grow(n int) {
 func (a *Availability) onEpochConfig(e types.EpochConfig) {
 	a.schedule.Add(e)
 	a.setKnown()
+	a.trustVotes()
+}
+
+// trustVotes looks at the votes of all creators again: what was no vote may be one
+// of a new member.
+func (a *Availability) trustVotes() {
+	for _, c := range a.creators {
+		c.doubted = false
+	}
 }
 
 // onEpochBegun goes on under the members and leaders of an epoch.
 func (a *Availability) onEpochBegun(e types.EpochBegun, out *mir.Out) {
 	a.leaders[e.Epoch] = slices.Clone(e.Leaders)
+	for i := range a.peers {
+		a.peers[i].exposed = false
+	}
 	a.setEpoch(max(e.Epoch, a.epoch))
 	a.recount(out)
 	a.voidOld(out)
@@ -98,6 +110,7 @@ func (a *Availability) recount(out *mir.Out) {
 func (a *Availability) onRestored(e types.Restored, out *mir.Out) {
 	if len(e.Configs) > 0 {
 		a.schedule = types.ScheduleOf(e.Configs)
+		a.trustVotes()
 	}
 	a.grow(len(e.Creators))
 	var deletes []types.KeyRange

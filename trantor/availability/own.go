@@ -119,8 +119,13 @@ func (a *Availability) onAck(from types.NodeID, m Ack, out *mir.Out) {
 	if c.void() && m.Batch == a.creators[a.cfg.Node].batches[m.No].held.digest {
 		return // It was on its way when the batch was voided.
 	}
-	if m.Batch != c.id.Digest || a.cfg.Crypto.Verify(from, AckDomain, signedAck(c.id), m.Sig) != nil {
+	if m.Batch != c.id.Digest || a.peers[from].exposed {
 		a.stats.BadAcks++
+		return
+	}
+	if a.cfg.Crypto.Verify(from, AckDomain, signedAck(c.id), m.Sig) != nil {
+		a.stats.BadAcks++
+		a.peers[from].exposed = true
 		return
 	}
 	a.addSig(c, types.Signature{Signer: from, Sig: m.Sig})

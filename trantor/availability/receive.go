@@ -98,8 +98,9 @@ func (a *Availability) acceptable(from types.NodeID, m Batch, leaders []types.No
 			a.stats.ForeignBuckets++
 			return false
 		}
-		if tx.Client == types.ConfigClient && !a.isVote(tx.Payload) {
+		if tx.Client == types.ConfigClient && (a.creators[from].doubted || !a.isVote(tx.Payload)) {
 			a.stats.BadVotes++
+			a.creators[from].doubted = true
 			return false
 		}
 	}

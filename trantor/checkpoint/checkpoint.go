@@ -66,7 +66,7 @@ type Stats struct {
 	Repeated     uint64 // A vote for an epoch that is stable, or the same vote again.
 	Equivocation uint64 // A second, different vote.
 	TooFar       uint64 // Beyond EpochsAheadMax, or of an epoch whose members are not known.
-	Refused      uint64 // More certificates of a peer that showed a bad one, and proofs that nobody asked for.
+	Refused      uint64 // More certificates, or votes for an epoch, of a peer that showed a bad one, and proofs that nobody asked for.
 	Resent       uint64 // Own votes sent again.
 	Asked        uint64 // Asks sent.
 	Answered     uint64 // Certificates and proofs sent to replicas that were behind.
@@ -109,6 +109,7 @@ type tally struct {
 
 type vote struct {
 	cast   bool
+	bad    bool // One came that does not verify: no correct replica sends that.
 	digest types.Digest
 	sig    []byte
 }
@@ -294,16 +295,20 @@ func (c *Checkpoint) onVote(from types.NodeID, m Vote, out *mir.Out) {
 		c.stats.Stranger++
 		return
 	}
-	if have := c.tally(m.Epoch, members).votes[from]; have.cast {
-		if have.digest == m.Digest {
-			c.stats.Repeated++
-		} else {
-			c.stats.Equivocation++
-		}
+	switch have := c.tally(m.Epoch, members).votes[from]; {
+	case have.bad:
+		c.stats.Refused++
+		return
+	case have.cast && have.digest == m.Digest:
+		c.stats.Repeated++
+		return
+	case have.cast:
+		c.stats.Equivocation++
 		return
 	}
 	if from != c.cfg.Node && c.cfg.Crypto.Verify(from, DomainVote, Statement(m.Epoch, m.Digest), m.Sig) != nil {
 		c.stats.BadSignature++
+		c.tally(m.Epoch, members).votes[from].bad = true
 		return
 	}
 	c.last[from] = max(c.last[from], m.Epoch+1)

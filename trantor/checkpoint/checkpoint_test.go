@@ -239,6 +239,25 @@ func TestBadVotesAreDroppedAndCounted(t *testing.T) {
 	}
 }
 
+func TestOneBadVoteIsAllThatAReplicaGetsVerifiedForAnEpoch(t *testing.T) {
+	b := newBench(t, 4)
+	counting := crypto.NewCounting(b.cryptos[b.node])
+	b.cryptos[b.node] = counting
+	b.c = b.fresh()
+	for range 10 {
+		b.receive(0, b.vote(1, 0, "a"))
+	}
+	b.receive(0, b.vote(0, 0, "a"))
+	if got := b.c.Stats(); counting.Counts().Verifies != 1 || got.BadSignature != 1 || got.Refused != 10 {
+		t.Errorf("%d signatures verified, stats %+v", counting.Counts().Verifies, got)
+	}
+	b.receive(0, b.vote(0, 1, "a"))
+	b.receive(1, b.vote(1, 0, "a"))
+	if got := counting.Counts().Verifies; got != 3 {
+		t.Errorf("%d signatures verified, want those of the next epoch and of another replica too", got)
+	}
+}
+
 // Who votes far ahead lies, or this replica has not heard of many checkpoints.
 // Found by simulation: the others had made the epoch stable and collected what it
 // took to execute it, and one who had not executed it never voted, so nobody told.

@@ -151,8 +151,11 @@ func (m *Mempool) admitForwarded(from types.NodeID, tx types.Tx) bool {
 		m.stats.Refused++
 	case m.peerBytes[from]+bytes > m.cfg.ForwardedBytesMax || m.pendingBytes+bytes > m.cfg.PendingBytesMax:
 		m.stats.ShareFull++
+	case tx.Client == types.ConfigClient && m.doubted[from]:
+		m.stats.Refused++
 	case !m.valid(tx):
 		m.stats.Refused++
+		m.doubted[from] = true
 	default:
 		return true
 	}
@@ -175,6 +178,7 @@ func (m *Mempool) grow(n int) {
 		m.leaving = append(m.leaving, load{})
 		m.sent = append(m.sent, 0)
 		m.peerBytes = append(m.peerBytes, 0)
+		m.doubted = append(m.doubted, false)
 	}
 }
 

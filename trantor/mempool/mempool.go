@@ -131,6 +131,10 @@ type Mempool struct {
 
 	pendingBytes int   // Invariant: the sum of bytes over pending.
 	peerBytes    []int // Invariant: the part of it that a replica forwarded.
+	// doubted, by replica: it forwarded what is no vote as far as this one knows.
+	// Before a later configuration is known none of its votes is looked at, since
+	// each would cost the verification of a signature.
+	doubted []bool
 
 	schedule *types.Schedule
 	members  quorum.Membership // of the current epoch
@@ -218,6 +222,7 @@ func (m *Mempool) Apply(ev mir.Event, out *mir.Out) {
 	case types.EpochConfig:
 		m.schedule.Add(e)
 		m.grow(e.Members.Slots())
+		clear(m.doubted)
 	case types.EpochBegun:
 		m.onEpochBegun(e, out)
 	case types.Restored:
@@ -336,6 +341,7 @@ func (m *Mempool) restore(from types.Restored) {
 	if len(from.Configs) > 0 {
 		m.schedule = types.ScheduleOf(from.Configs)
 		m.grow(m.schedule.Last().Members.Slots())
+		clear(m.doubted)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
 
@@ -36,8 +37,35 @@ func TestWhatIsNoVoteNeverUsesUpANumberOfConfigClient(t *testing.T) {
 		t.Errorf("a vote: %v", err)
 	}
 	feed(t, m, forward(1, submit(configClient, 1, 1)))
-	if len(m.pending) != 2 {
-		t.Errorf("%d votes pending, want 2", len(m.pending))
+	feed(t, m, forward(2, submit(configClient, 2, 1)))
+	if len(m.pending) != 2 || m.pending[id(configClient, 2)] == nil {
+		t.Errorf("%d votes pending, want the one submitted and that of replica 2", len(m.pending))
+	}
+}
+
+// A peer may know a configuration that this replica does not, and be right about
+// what is a vote. Until then one of its votes is looked at, since each costs the
+// verification of a signature.
+func TestVotesOfWhoForwardedJunkAreNotLookedAtBeforeALaterConfiguration(t *testing.T) {
+	cfg, looked := voting(config()), 0
+	check := cfg.CheckVote
+	cfg.CheckVote = func(payload []byte, replicas int) error {
+		looked++
+		return check(payload, replicas)
+	}
+	m := alone(cfg)
+	feed(t, m, forward(1, submit(configClient, 0, 2), submit(configClient, 1, 1)), forward(1, submit(configClient, 1, 1)))
+	if looked != 1 || len(m.pending) != 0 {
+		t.Errorf("%d votes were looked at and %d are pending, want 1 and none", looked, len(m.pending))
+	}
+	feed(t, m, types.EpochConfig{Epoch: 3, Members: quorum.Equal(4)}, forward(1, submit(configClient, 1, 1)))
+	if m.pending[id(configClient, 1)] == nil {
+		t.Error("a vote is refused after a later configuration is known")
+	}
+	later := types.Restored{Configs: []types.EpochConfig{{Epoch: 1, Members: quorum.Equal(4)}}}
+	feed(t, m, forward(1, submit(configClient, 0, 2)), later, forward(1, submit(configClient, 2, 1)))
+	if m.pending[id(configClient, 2)] == nil {
+		t.Error("a vote is refused after a snapshot")
 	}
 }
 

@@ -24,6 +24,9 @@
 //     a correct replica accepted and all that clients insist on is delivered at
 //     every correct replica, whatever Byzantine ones go on doing.
 //
+// And no correct replica finds another one faulty, in a run that has no Byzantine
+// ones.
+//
 // The one opinion it holds: a failure names one command that replays it,
 //
 //	go test ./trantor/simtest -run TestSweep -seed=N

@@ -163,7 +163,26 @@ func (w *world) run() error {
 	if err := w.sim.Run(w.sim.Now() + afterwork); err != nil {
 		return err
 	}
+	if err := w.unjust(); err != nil {
+		return err
+	}
 	return w.checker.Finish()
+}
+
+// unjust looks for a correct replica that another one has found faulty: whatever a
+// correct one signs verifies everywhere, which is why who shows something that does
+// not is not believed for a while.
+func (w *world) unjust() error {
+	if len(w.villains) > 0 {
+		return nil // It may well be one of them.
+	}
+	for _, h := range w.hosts {
+		s := h.replica.Stats()
+		if bad := s.PBFT.BadSignature + s.PBFT.Invalid + s.Ordering.BadCert + s.Availability.BadAcks; bad > 0 {
+			return fmt.Errorf("replica %d found %d messages of correct replicas bad: %+v", h.id, bad, s)
+		}
+	}
+	return nil
 }
 
 // allUp tells whether every replica is up that is to be.

@@ -45,6 +45,8 @@ type epoch struct {
 	deposed bool // This replica's own instance ignores proposals.
 	asked   bool // FINISH-EPOCH was sent.
 	handed  int  // How many times certificates were handed to a leader.
+	// exposed are those who handed over a certificate that no correct replica would.
+	exposed map[types.NodeID]bool
 }
 
 type slot struct {
@@ -68,6 +70,7 @@ func (l *Log) newEpoch(nr types.Epoch) (*epoch, []Instance, error) {
 		leaders: l.cfg.Policy.leaders(l.record, nr, config.Members, l.cfg.EpochLength),
 		slots:   make([]slot, l.cfg.EpochLength),
 		nextOwn: l.cfg.EpochLength,
+		exposed: map[types.NodeID]bool{},
 	}
 	if place, leads := e.place(l.cfg.Node); leads {
 		e.nextOwn = place

@@ -103,7 +103,7 @@ type Stats struct {
 	Collected  uint64 // For an epoch whose instances are gone, or that this replica is no member of.
 	TooFar     uint64 // For an epoch more than EpochsAheadMax ahead.
 	BufferFull uint64 // For a later epoch, beyond BufferedMax or BufferedBytesMax.
-	BadCert    uint64 // A certificate that is handed over and is none of the sender's, or not valid.
+	BadCert    uint64 // A certificate that is handed over and is none of the sender's, or not valid, and each one after it.
 	HandedFull uint64 // A certificate handed over beyond HandedMax.
 }
 

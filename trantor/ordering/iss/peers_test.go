@@ -64,13 +64,45 @@ func TestLeaderQueuesWhatIsHandedOver(t *testing.T) {
 	b.want()
 	b.decide(types.Proposal{Skip: true}, 0, 1, 2, 4, 5, 6)
 	b.decide(types.Proposal{}, 3, 7)
-	hand(3, 1, of(3, 1), of(3, 1), of(2, 7), of(3, 99))
+	hand(3, 1, of(3, 1), of(3, 1))
 	b.want("instance 1/1 gets proposal [1] for slot 9")
 	hand(3, 1, of(3, 1), of(3, 2), of(3, 3))
 	if got, want := b.log.Stats(), (Stats{
-		Proposed: 2, TakenOver: 2, BadCert: 2, HandedFull: 1, Collected: 1,
+		Proposed: 2, TakenOver: 2, HandedFull: 1, Collected: 1,
 	}); got != want {
 		t.Errorf("stats %+v, want %+v", got, want)
+	}
+}
+
+// A correct replica hands over what is valid and its own: one that is not is the
+// last that a peer gets verified in an epoch.
+func TestOneBadCertificateIsAllThatAPeerGetsVerified(t *testing.T) {
+	for name, bad := range map[string]types.Certificate{
+		"another's": {Creator: 2, No: 7, Sigs: cert(7).Sigs},
+		"invalid":   {Creator: 3, No: 99, Sigs: cert(99).Sigs},
+	} {
+		t.Run(name, func(t *testing.T) {
+			verified := 0
+			b := newBench(t, func(c *Config) {
+				c.Policy, c.OwnInFlightMax, c.HandedMax = Blacklist, 9, 9
+				verify := c.VerifyCert
+				c.VerifyCert = func(m quorum.Membership, cert types.Certificate) error {
+					verified++
+					return verify(m, cert)
+				}
+			})
+			b.boot()
+			b.decide(types.Proposal{Skip: true}, 0, 1, 2, 4, 5, 6)
+			b.decide(types.Proposal{}, 3, 7)
+			good := cert(1)
+			good.Creator = 3
+			for range 10 {
+				b.receive(3, 0, HandOver{Epoch: 1, Certs: []types.Certificate{bad, good}})
+			}
+			if got := b.log.Stats(); got.TakenOver != 0 || got.BadCert != 20 || verified > 1 {
+				t.Errorf("%d certificates verified, stats %+v", verified, got)
+			}
+		})
 	}
 }
 

@@ -118,7 +118,8 @@ func (l *Log) handOver(certs []types.Certificate, out *mir.Out) {
 }
 
 // onHandOver queues certificates of a peer that does not lead, as far as they are
-// its own, valid, and not too many. What is dropped is handed to another leader.
+// its own, valid, and not too many. What is dropped is handed to another leader. One
+// certificate that is not valid is all of a peer that is verified in an epoch.
 func (l *Log) onHandOver(from types.NodeID, m HandOver) {
 	cur := l.current()
 	_, leads := cur.place(l.cfg.Node)
@@ -129,11 +130,14 @@ func (l *Log) onHandOver(from types.NodeID, m HandOver) {
 	}
 	for _, c := range m.Certs {
 		switch {
+		case cur.exposed[from]:
+			l.stats.BadCert++
 		case l.queue.has(c):
 		case l.queue.of[from] >= l.cfg.HandedMax:
 			l.stats.HandedFull++
 		case c.Creator != from || l.cfg.VerifyCert(cur.members, c) != nil:
 			l.stats.BadCert++
+			cur.exposed[from] = true
 		default:
 			l.stats.TakenOver++
 			l.queue.add(c)

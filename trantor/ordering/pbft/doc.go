@@ -47,6 +47,12 @@
 // said, as all certificates are durable before the view is. Decisions are not
 // written down: commits that are sent again make them again.
 //
+// What does not verify. Channels are authenticated, and what a correct replica signs
+// or shows verifies everywhere, so whoever sends something that does not is faulty. A
+// faulty replica gets one verification for nothing out of an instance, of a prepare,
+// a proposal, a view change or a new view. Of what it sends after that only what
+// needs none counts.
+//
 // Differences from CL02, and why:
 //   - No watermarks and no null requests: a segment has an end, its slots are
 //     the window, and the checkpoint that collects it is another module's.

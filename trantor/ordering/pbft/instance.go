@@ -65,6 +65,7 @@ type Stats struct {
 	Equivocation uint64 // A second, different vote or proposal for one slot and view.
 	TooFar       uint64 // Of a view more than viewsAheadMax ahead.
 	TooOften     uint64 // A second question of one replica within ResendAfter.
+	Refused      uint64 // From one that has shown something invalid before.
 	Contradicted uint64 // A new view would change a decided value: more than f are faulty.
 }
 
@@ -82,6 +83,7 @@ type Instance struct {
 	led     *NewView     // The latest one that this replica made.
 	changes []*change    // By replica.
 	voted   []types.View // By replica: the highest view that a vote of it named. It has left all below.
+	exposed []bool       // By replica: it sent what no correct replica does.
 
 	waiting   int    // Invariant: how many slots are needed and undecided.
 	leavingOn bool   // The timer for entering view is set.
@@ -111,7 +113,8 @@ func New(cfg Config, segment types.Segment, sub mir.SubID) *Instance {
 	}
 	i := &Instance{
 		cfg: cfg, sub: sub, segment: segment, active: true, all: cfg.Members.Nodes(),
-		changes: make([]*change, cfg.Members.Slots()), voted: make([]types.View, cfg.Members.Slots()), answered: make([]bool, cfg.Members.Slots()),
+		changes: make([]*change, cfg.Members.Slots()), voted: make([]types.View, cfg.Members.Slots()),
+		exposed: make([]bool, cfg.Members.Slots()), answered: make([]bool, cfg.Members.Slots()),
 	}
 	i.others = slices.DeleteFunc(cfg.Members.Nodes(), func(id types.NodeID) bool { return id == cfg.Node })
 	for at, seq := range segment.Slots {
@@ -152,6 +155,10 @@ func (i *Instance) onReceived(e mir.Received, out *mir.Out) {
 		i.cfg.Stats.Stranger++
 		return
 	}
+	if i.exposed[e.From] && isSigned(e.Msg) {
+		i.cfg.Stats.Refused++
+		return
+	}
 	switch m := e.Msg.(type) {
 	case PrePrepare:
 		i.onPrePrepare(e.From, m, out)
@@ -171,6 +178,21 @@ func (i *Instance) onReceived(e mir.Received, out *mir.Out) {
 		i.cfg.Stats.Malformed++
 	}
 }
+
+// isSigned tells whether it takes the verification of signatures to believe a
+// message.
+func isSigned(m mir.Message) bool {
+	switch m.(type) {
+	case PrePrepare, Prepare, ViewChange, NewView:
+		return true
+	}
+	return false
+}
+
+// expose marks a replica of which something came that does not verify. The channel
+// says that it sent it, and whatever a correct replica sends verifies everywhere,
+// so it is faulty: one verification is all that it gets here.
+func (i *Instance) expose(id types.NodeID) { i.exposed[id] = true }
 
 // leader is the replica that leads a view.
 func (i *Instance) leader(v types.View) types.NodeID {

@@ -40,6 +40,7 @@ func (i *Instance) onPrePrepare(from types.NodeID, m PrePrepare, out *mir.Out) {
 		return
 	}
 	if from != i.cfg.Node && !i.verifyProposal(from, m, digest) {
+		i.expose(from)
 		return
 	}
 	i.becomeProposed(s, digest, m.Proposal, m.Sig, out)
@@ -132,6 +133,7 @@ func (i *Instance) onPrepare(from types.NodeID, m Prepare, out *mir.Out) {
 	if from != i.cfg.Node &&
 		i.cfg.Crypto.Verify(from, DomainPrepare, prepareStatement(i.segment, m.View, m.Seq, m.Digest), m.Sig) != nil {
 		i.cfg.Stats.BadSignature++
+		i.expose(from)
 		return
 	}
 	*v = vote{cast: true, digest: m.Digest, sig: m.Sig}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/quorum"
 	"github.com/perfgate/perfgate/trantor/types"
 )
@@ -190,6 +191,42 @@ func TestBadMessagesAreDroppedAndCounted(t *testing.T) {
 			}
 			if len(g.inFlight) > 0 || len(g.timers[3]) > 0 || len(g.reported[3]) > 0 {
 				t.Errorf("a bad message had effects:\n%s", g.trace.String())
+			}
+		})
+	}
+}
+
+// Whatever a replica sends that does not verify, it is the last of its messages
+// that is verified. The others are believed as before, and so are its votes that
+// need no signature.
+func TestOneBadSignatureIsAllThatAReplicaGetsVerified(t *testing.T) {
+	for name, bad := range map[string]func(g *group) mir.Message{
+		"pre-prepare": func(g *group) mir.Message { return g.preprepare(1, 0, value(1)) },
+		"proposal":    func(g *group) mir.Message { return g.preprepare(0, 0, value(99)) },
+		"prepare":     func(g *group) mir.Message { return g.prepare(1, 0, 0, value(1)) },
+		"view change": func(g *group) mir.Message { return g.change(1, 1) },
+		"new view": func(g *group) mir.Message {
+			return NewView{View: 4, Changes: []SignedChange{{0, g.change(1, 4)}, g.shown(1, 4), g.shown(2, 4)}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGroup(t, 4, 2)
+			counting := crypto.NewCounting(g.cryptos[3])
+			g.cryptos[3] = counting
+			g.nodes[3] = g.newInstance(3)
+			g.receive(3, 0, bad(g))
+			most := counting.Counts().Verifies
+			for range 10 {
+				g.receive(3, 0, bad(g))
+			}
+			g.receive(3, 0, g.prepare(0, 0, 0, value(2)))
+			if got := counting.Counts().Verifies; got != most || most == 0 || g.stats[3].Refused != 11 {
+				t.Errorf("%d signatures verified, %d of them at first, stats %+v", got, most, *g.stats[3])
+			}
+			g.receive(3, 1, g.prepare(1, 0, 4, value(2)))
+			g.receive(3, 0, Commit{Seq: 4, Digest: digestOf(value(2))})
+			if r := g.nodes[3].slots[1].round(0, 4); !r.prepares[1].cast || !r.commits[0].cast {
+				t.Error("a vote that is beyond doubt did not count")
 			}
 		})
 	}

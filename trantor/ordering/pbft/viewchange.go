@@ -61,6 +61,7 @@ func (i *Instance) onViewChange(from types.NodeID, m ViewChange, out *mir.Out) {
 	}
 	_, digest := changeStatement(i.segment, m)
 	if from != i.cfg.Node && !(i.verifyChange(from, m) && i.verifyProofs(m.Prepared, m.Proofs)) {
+		i.expose(from)
 		return
 	}
 	i.changes[from] = &change{ViewChange: m, digest: digest}
@@ -171,6 +172,7 @@ func (i *Instance) onNewView(from types.NodeID, m NewView, out *mir.Out) {
 	}
 	if from != i.cfg.Node {
 		if !i.verifyNewView(m) {
+			i.expose(from)
 			return
 		}
 		out.Emit(i.cfg.Store, types.Persist{Puts: []types.Record{newViewRecord(i.segment, m)}})
