@@ -3,6 +3,7 @@ package artifact
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"fmt"
 	"io"
 	"io/fs"
@@ -72,6 +73,7 @@ func packed(t testing.TB, files map[string][]byte, add ...func(w *zip.Writer) er
 	t.Helper()
 	var buf bytes.Buffer
 	w := zip.NewWriter(&buf)
+	w.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		add = append([]func(*zip.Writer) error{put(name, string(files[name]))}, add...)
 	}

@@ -25,16 +25,21 @@ const Prefix = "perfgate-"
 
 // ParseName reads an artifact's name; ok is false for those of others.
 func ParseName(s string) (n Name, ok bool) {
+	n, ours := parseName(s)
+	return n, ours && n.possible()
+}
+
+// parseName tells whether a name is written as ours are, whatever its numbers.
+func parseName(s string) (n Name, ours bool) {
 	if len(s) > NameBytesMax {
 		return Name{}, false
 	}
 	_, err := fmt.Sscanf(s, Prefix+"%d-%d-of-%d", &n.Attempt, &n.Index, &n.Count)
 	// Written again it must be the same: no signs, leading zeros or rest.
-	if err != nil || n.String() != s {
-		return Name{}, false
-	}
-	if n.Attempt < 1 || n.Attempt > AttemptMax || n.Count < 1 || n.Count > recording.ShardsMax || n.Index < 1 || n.Index > n.Count {
-		return Name{}, false
-	}
-	return n, true
+	return n, err == nil && n.String() == s
+}
+
+// possible: a run can have such a shard.
+func (n Name) possible() bool {
+	return n.Attempt >= 1 && n.Attempt <= AttemptMax && n.Count >= 1 && n.Count <= recording.ShardsMax && n.Index >= 1 && n.Index <= n.Count
 }

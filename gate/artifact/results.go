@@ -100,11 +100,13 @@ func pick(listed []Listed, attempt int) ([]Name, map[Name][]Listed, error) {
 	byName := map[Name][]Listed{}
 	var names []Name
 	for _, l := range listed {
-		n, ok := ParseName(l.Name)
-		if !ok {
+		n, ours := parseName(l.Name)
+		switch {
+		case !ours:
 			continue
-		}
-		if n.Attempt > attempt {
+		case !n.possible():
+			return nil, nil, fmt.Errorf("artifact %s is of a shard that no run has", n)
+		case n.Attempt > attempt:
 			return nil, nil, fmt.Errorf("artifact %s is of an attempt that the run, at attempt %d, has not made", n, attempt)
 		}
 		if byName[n] == nil {

@@ -117,6 +117,8 @@ func TestAListThatContradictsItselfIsRefused(t *testing.T) {
 	for want, names := range map[string][]string{
 		"disagree on the number": {"perfgate-1-1-of-2", "perfgate-1-2-of-3"},
 		"has not made":           {"perfgate-1-1-of-1", "perfgate-2-1-of-1"},
+		"perfgate-1-3-of-2":      {"perfgate-1-1-of-2", "perfgate-1-2-of-2", "perfgate-1-3-of-2"},
+		"that no run has":        {"perfgate-1-1-of-1", "perfgate-1-1-of-1000"},
 	} {
 		var listed []Listed
 		for _, name := range names {
