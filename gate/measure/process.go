@@ -36,7 +36,6 @@ type job struct {
 	contended bool     // the run tells how long goroutines waited
 	extra     int      // one operation in so many is done twice; 0 for none
 	tmp       string   // its folder for temporary files, or empty for the caller's
-	flags     []string // further flags of package testing
 	env       []string // further variables
 }
 
@@ -66,7 +65,6 @@ func start(ctx context.Context, j job, meet bool) (*proc, error) {
 		"-test.run=^$", "-test.bench="+j.pattern, "-test.benchtime="+j.benchtime,
 		"-test.count=1", "-test.cpu="+strconv.Itoa(j.procs),
 		"-test.timeout="+(j.timeout+30*time.Second).String())
-	p.cmd.Args = append(p.cmd.Args, j.flags...)
 	p.cmd.Dir = j.dir
 	p.cmd.Env = append(environment(j.procs), j.env...)
 	if j.planning {

@@ -61,8 +61,10 @@ type Profiled struct {
 type profiling struct {
 	ProfileWant
 	plan   *plan
-	cpuRun time.Duration
-	delays bool // CPU runs report how long they were ready to run and had no CPU
+	cpuRun time.Duration // in the timed part
+	most   time.Duration // that a run may take with all that it prepares
+	allOp  float64       // seconds per operation with that; 0 where nobody has looked
+	delays bool          // CPU runs report how long they were ready to run and had no CPU
 	failed bool
 }
 
@@ -79,10 +81,15 @@ func (s *session) profileAll(ctx context.Context) error {
 	started := time.Now()
 	end := started.Add(s.ProfileTime)
 	jobs := s.admit(wants, s.ProfileTime)
+	for _, job := range jobs {
+		if err := s.probe(ctx, job, recording.Base); err != nil {
+			return err
+		}
+	}
 	sides := []recording.Side{recording.Base, recording.Head}
 	for rep := 1; rep <= ProfileReps; rep++ {
 		for _, job := range jobs {
-			if time.Now().Add(job.cpuRun).After(end) {
+			if job.failed || time.Now().Add(job.repTime()).After(end) {
 				continue
 			}
 			s.report(Progress{Phase: "profiling", Detail: job.Key.Name, Done: rep - 1, Planned: ProfileReps})
@@ -117,9 +124,49 @@ func (s *session) admit(wants []ProfileWant, total time.Duration) []*profiling {
 		if !s.atOnce(job) {
 			share /= 2
 		}
-		job.cpuRun = s.cpuRunOf(job, time.Duration(share))
+		job.most = time.Duration(share)
+		job.cpuRun = s.cpuRunOf(job, job.most)
 	}
 	return jobs
+}
+
+// probe learns what a run costs besides its timed part: some benchmarks prepare
+// each operation beforehand, and that can take longer.
+func (s *session) probe(ctx context.Context, job *profiling, side recording.Side) error {
+	n := iterations(otherRun, job.perOp(), job.plan.minN)
+	started := time.Now()
+	f, err := s.runAlone(ctx, role{side: side}, job.plan.path, s.leafJob(job.plan, n, job.procs()))
+	if err != nil {
+		return err
+	}
+	if f.err == nil {
+		job.allOp = max(0, time.Since(started)-startTime).Seconds() / float64(n)
+	}
+	return nil
+}
+
+// perOp is what an operation takes in the timed part, as it was planned.
+func (p *profiling) perOp() float64 {
+	if p.Channel == recording.Wall {
+		return p.plan.wallOp
+	}
+	return p.plan.cpuOp
+}
+
+func (p *profiling) procs() int {
+	if p.Channel == recording.Wall {
+		return p.Key.Procs
+	}
+	return 1
+}
+
+// repTime is about how long a replicate of all kinds takes.
+func (p *profiling) repTime() time.Duration {
+	total := 0.0
+	for _, kind := range p.Kinds {
+		total += float64(p.n(kind)) * max(p.allOp, p.perOp())
+	}
+	return time.Duration(total * float64(time.Second))
 }
 
 // cpuRunOf is how long a CPU run of a benchmark is: as long as the samples take
@@ -189,14 +236,10 @@ type profileRun struct {
 // run at once.
 func (s *session) startProfile(ctx context.Context, job *profiling, kind recording.ProfileKind, rep int, side recording.Side, place int) (*profileRun, error) {
 	run := &profileRun{
-		Profile: recording.Profile{Side: side, Key: job.Key, Kind: kind, Rep: rep, N: s.profileN(job, kind)},
+		Profile: recording.Profile{Side: side, Key: job.Key, Kind: kind, Rep: rep, N: job.n(kind)},
 		path:    filepath.Join(s.Scratch, fmt.Sprintf("profile-%s-%s-%d", side, kind, rep)),
 	}
-	procs := 1
-	if job.Channel == recording.Wall {
-		procs = job.Key.Procs
-	}
-	j := s.leafJob(job.plan, run.N, procs)
+	j := s.leafJob(job.plan, run.N, job.procs())
 	j.cores = nil
 	if s.atOnce(job) {
 		// Each replicate exchanges the cores, since they need not be equally fast.
@@ -204,36 +247,40 @@ func (s *session) startProfile(ctx context.Context, job *profiling, kind recordi
 	}
 	j.timeout = max(j.timeout, time.Minute)
 	j.planning = job.delays && kind == recording.CPUProfile
-	j.env = profileEnv(kind, run.path)
+	j.env = profileEnv(kind, run.path, run.N)
 	var err error
 	run.proc, err = start(ctx, s.complete(role{side: side}, job.plan.path, j), false)
 	return run, err
 }
 
-// profileN is the number of operations of a run; the same on both sides and in
-// all replicates.
-func (s *session) profileN(job *profiling, kind recording.ProfileKind) int {
-	perOp := job.plan.cpuOp
-	if job.Channel == recording.Wall {
-		perOp = job.plan.wallOp
-	}
-	length := otherRun
+// n is the number of operations of a run; the same on both sides and in all
+// replicates.
+func (p *profiling) n(kind recording.ProfileKind) int {
+	length, most := otherRun, p.most/2
 	switch {
 	case kind == recording.CPUProfile:
-		length = job.cpuRun
+		length, most = p.cpuRun, p.most
 	case kind != recording.AllocProfile:
 		length = wallRun
 	}
-	return iterations(length, perOp, job.plan.minN)
+	n := iterations(length, p.perOp(), p.plan.minN)
+	if p.allOp > 0 {
+		n = min(n, iterations(most, p.allOp, p.plan.minN))
+	}
+	return n
 }
 
 // profileEnv asks the overlay for a profile.
-func profileEnv(kind recording.ProfileKind, path string) []string {
+func profileEnv(kind recording.ProfileKind, path string, n int) []string {
 	what := string(kind)
 	if kind == recording.CPUProfile {
 		what += "/" + strconv.Itoa(profileHz)
 	}
-	return []string{"PERFGATE_PROFILE=" + what + ":" + path}
+	env := []string{"PERFGATE_PROFILE=" + what + ":" + path}
+	if n == 1 {
+		env = append(env, "PERFGATE_PROFILE_ONE=1")
+	}
+	return env
 }
 
 // endProfile waits for a run and keeps its profile. The verdict stands already, so
@@ -289,11 +336,7 @@ func (r *profileRun) remove() {
 // reported are the metrics of a run; none where its output cannot be read, since
 // the profile is worth something without them.
 func (s *session) reported(job *profiling, run *profileRun, f finished) []recording.Value {
-	procs := 1
-	if job.Channel == recording.Wall {
-		procs = job.Key.Procs
-	}
-	out, failure := s.parse(run.Side, job.Key, f, procs)
+	out, failure := s.parse(run.Side, job.Key, f, job.procs())
 	if failure != nil || len(out.Results) != 1 {
 		return nil
 	}

@@ -75,6 +75,10 @@ func Profiles(ctx context.Context, cfg ProfileConfig) ([]Profiled, error) {
 			job.Key.Procs = len(s.Cores)
 		}
 		job.cpuRun = max(cfg.Time/time.Duration(cfg.Reps*len(cfg.Kinds)), 100*time.Millisecond)
+		job.most = 3 * job.cpuRun
+		if err := s.probe(ctx, job, recording.Head); err != nil {
+			return nil, err
+		}
 		for rep := 1; rep <= cfg.Reps; rep++ {
 			s.report(Progress{Phase: "profiling", Detail: p.key.Name, Done: rep - 1, Planned: cfg.Reps})
 			if err := s.profileOnce(ctx, job, rep, []recording.Side{recording.Head}); err != nil {

@@ -61,12 +61,34 @@ func gunzip(data []byte) ([]byte, error) {
 // was in use at the end of the run go. Stacks that are then equal are added up,
 // and those that hold less than a ten-thousandth of everything are left out: what
 // a process allocates while it starts is most of its stacks.
-func CompactProfile(raw []byte) ([]byte, error) {
+//
+// before is what the process had counted when the part that matters began, and is
+// subtracted; nil for nothing.
+func CompactProfile(raw, before []byte) ([]byte, error) {
 	p, err := profile.ParseData(raw)
 	if err != nil {
 		return nil, fmt.Errorf("reading a profile: %w", err)
 	}
+	if before != nil {
+		if p, err = since(p, before); err != nil {
+			return nil, err
+		}
+	}
 	return EncodeProfile(compact(p))
+}
+
+// since subtracts an earlier profile of the same process.
+func since(p *profile.Profile, before []byte) (*profile.Profile, error) {
+	earlier, err := profile.ParseData(before)
+	if err != nil {
+		return nil, fmt.Errorf("reading the profile before: %w", err)
+	}
+	earlier.Scale(-1)
+	p, err = profile.Merge([]*profile.Profile{p, earlier})
+	if err != nil {
+		return nil, fmt.Errorf("subtracting the profile before: %w", err)
+	}
+	return p, nil
 }
 
 // EncodeProfile is the form of a profile in a bundle.

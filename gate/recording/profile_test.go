@@ -43,7 +43,7 @@ func rawProfile(t *testing.T, weight int64) []byte {
 
 func compacted(t *testing.T, weight int64) []byte {
 	t.Helper()
-	data, err := CompactProfile(rawProfile(t, weight))
+	data, err := CompactProfile(rawProfile(t, weight), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,11 +122,11 @@ func TestARealProfileShrinks(t *testing.T) {
 	if err := pprof.Lookup("allocs").WriteTo(&raw, 0); err != nil {
 		t.Fatal(err)
 	}
-	data, err := CompactProfile(raw.Bytes())
+	data, err := CompactProfile(raw.Bytes(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := CompactProfile(data)
+	again, err := CompactProfile(data, nil)
 	if err != nil || !bytes.Equal(again, data) {
 		t.Errorf("compacting a compact profile changes it: %d bytes, then %d, error %v", len(data), len(again), err)
 	}
