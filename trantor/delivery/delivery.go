@@ -177,7 +177,7 @@ type Delivery struct {
 	waiting    map[types.Digest][]*batch // asked for and not here
 	proceeding bool                      // Invariant: set while a proceed is on its way.
 	behind     bool                      // the queue overflowed: positions were missed
-	missed     types.SeqNr               // with behind: the positions below came by
+	missed     types.SeqNr               // with behind: the positions below came by, and will not be there once the gap is closed
 
 	stats Stats
 }
@@ -268,6 +268,7 @@ func (d *Delivery) onEpochEnd(e types.EpochEnd, out *mir.Out) {
 		return
 	}
 	if !d.room() {
+		d.missed = max(d.missed, d.next) // Those that are queued go with the gap.
 		return
 	}
 	if e.Epoch != d.epoch {

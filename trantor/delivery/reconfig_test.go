@@ -344,6 +344,36 @@ func TestSnapshotClosesAGap(t *testing.T) {
 	p.want("need(1/0)", p.slot(cert(1, 0, a)))
 }
 
+// Positions after the snapshot that came by when there was no room do not come
+// again: only a snapshot of what follows them helps. It may be the end of an epoch
+// that found no room, whose positions were queued.
+func TestSnapshotBeforeAGapLeavesTheReplicaBehind(t *testing.T) {
+	for name, items := range map[string]int{"position": 4, "end of an epoch": 5} {
+		t.Run(name, func(t *testing.T) {
+			in, other := install(t, 0)
+			p := newPolls(t, func(c *Config) { c.SlotsQueuedMax = items })
+			p.feed(p.slot(cert(0, 0, batchOf(9, 9))), p.slot(), types.EpochEnd{})
+			p.feed(types.Ordered{Seq: 2, Epoch: 1}, types.Ordered{Seq: 3, Epoch: 1}, types.EpochEnd{Epoch: 1})
+			p.run(in)
+			if !p.d.Behind() {
+				t.Error("what was missed after the snapshot is forgotten")
+			}
+			p.want("", types.Ordered{Seq: 4, Epoch: 2}, types.Ordered{Seq: 5, Epoch: 2}, types.EpochEnd{Epoch: 2})
+			for e := types.Epoch(1); e <= 2; e++ {
+				other.feed(other.slot(), other.slot())
+				s := other.snapshotAmong(types.EpochEnd{Epoch: e})
+				in = types.InstallSnapshot{Checkpoint: types.StableCheckpoint{Epoch: e, Digest: types.SnapshotDigest(s.Data)}, Data: s.Data}
+			}
+			p.run(in)
+			if p.d.Behind() || p.d.next != 6 {
+				t.Errorf("behind %v at position %d after a snapshot of all that was missed", p.d.Behind(), p.d.next)
+			}
+			next := types.Proposal{Certs: []types.Certificate{cert(1, 0, batchOf(1, 1))}}
+			p.want("need(1/0)", types.Ordered{Seq: 6, Epoch: 3, Proposal: next})
+		})
+	}
+}
+
 func TestSnapshotThatCannotBeReadStopsTheReplica(t *testing.T) {
 	defer func() {
 		if recover() == nil {

@@ -158,31 +158,36 @@ func TestTransferGoesOnWhenTheServersComeBack(t *testing.T) {
 	w.wantInstalled(5, data)
 }
 
-// Checkpoints come faster than a silent server is found out, and the servers that
+// Checkpoints come faster than a faulty server is found out, and the servers that
 // nobody has asked drop their snapshots meanwhile.
-func TestPassingCheckpointsAndASilentServerKeepNobodyBehind(t *testing.T) {
-	for silent := range types.NodeID(3) {
-		for _, chunks := range []int{1, 7} {
-			t.Run(fmt.Sprintf("%d/%d chunks", silent, chunks), func(t *testing.T) {
-				w := newWorld(t)
-				w.spoil = func(p packet) mir.Message {
-					if p.from == silent {
-						return nil
+func TestPassingCheckpointsAndAFaultyServerKeepNobodyBehind(t *testing.T) {
+	for what, says := range map[string]func(mir.Message) bool{
+		"silent":     func(mir.Message) bool { return false },
+		"lists only": func(m mir.Message) bool { _, list := m.(List); return list },
+	} {
+		for faulty := range types.NodeID(3) {
+			for _, chunks := range []int{1, 7} {
+				t.Run(fmt.Sprintf("%s/%d/%d chunks", what, faulty, chunks), func(t *testing.T) {
+					w := newWorld(t)
+					w.spoil = func(p packet) mir.Message {
+						if p.from == faulty && !says(p.msg) {
+							return nil
+						}
+						return p.msg
 					}
-					return p.msg
-				}
-				w.checkpoint(5, snapshot(5, chunks*chunk))
-				w.catchUp()
-				for e := types.Epoch(6); len(w.installs) == 0; e += 2 {
-					if e > 30 {
-						t.Fatalf("nothing was installed: %+v", w.modules[fetcher].Stats())
+					w.checkpoint(5, snapshot(5, chunks*chunk))
+					w.catchUp()
+					for e := types.Epoch(6); len(w.installs) == 0; e += 2 {
+						if e > 30 {
+							t.Fatalf("nothing was installed: %+v", w.modules[fetcher].Stats())
+						}
+						w.checkpoint(e, snapshot(e, chunks*chunk))
+						w.checkpoint(e+1, snapshot(e+1, chunks*chunk))
+						w.tick()
+						w.deliver()
 					}
-					w.checkpoint(e, snapshot(e, chunks*chunk))
-					w.checkpoint(e+1, snapshot(e+1, chunks*chunk))
-					w.tick()
-					w.deliver()
-				}
-			})
+				})
+			}
 		}
 	}
 }

@@ -175,6 +175,28 @@ func TestRecoveryInTheMiddleOfASlot(t *testing.T) {
 anything anew, and asks for the slot. At the second tick the other two do so too.`)
 }
 
+// Nobody else can make the new view of a leader that crashed when it had written it
+// down: the others wait for it, or for the view after it.
+func TestRestartedLeaderSendsItsNewViewAgain(t *testing.T) {
+	g := newGroup(t, 4, 1)
+	g.lost = func(p packet) bool {
+		_, newView := p.msg.(NewView)
+		return p.from == 0 || newView
+	}
+	g.need(0, 1, 2, 3)
+	g.expire(1, 2, 3)
+	g.run()
+	g.lost = func(p packet) bool { return p.from == 0 }
+	g.restart(1)
+	g.settle(2)
+	for _, id := range []types.NodeID{2, 3} {
+		if i := g.nodes[id]; i.view != 1 || !i.active {
+			t.Errorf("replica %d is in view %d, active %v: the new view did not come", id, i.view, i.active)
+		}
+	}
+	g.wantDecided(0, &empty, 1, 2, 3)
+}
+
 // After a restart the leader told another value than before: it equivocates, and
 // the earlier signature binds.
 func TestRestartedReplicaKeepsToItsVote(t *testing.T) {
