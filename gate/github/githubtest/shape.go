@@ -51,7 +51,7 @@ func (s *Server) user(login string, bot bool) any {
 	return addresses(o, url, "events followers following gists organizations received_events repos starred subscriptions")
 }
 
-// repository has the fields of a minimal repository.
+// minimal has the fields of a minimal repository, or is null for a deleted one.
 func (s *Server) minimal(r *Repo) any {
 	if r == nil || r.gone() {
 		return nil
