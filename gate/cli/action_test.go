@@ -17,8 +17,8 @@ import (
 
 // actionYAML is the action as far as the tests look at it.
 type actionYAML struct {
-	Inputs map[string]struct{ Description, Default string }
-	Runs   struct {
+	Inputs, Outputs map[string]struct{ Description, Value string }
+	Runs            struct {
 		Using string
 		Steps []struct {
 			ID, Run, Uses string
@@ -105,6 +105,24 @@ func TestOnlyTheStepThatWritesSeesTheToken(t *testing.T) {
 		for name, value := range step.Env {
 			if strings.Contains(value, "token") && (step.ID != "write" || name != "GITHUB_TOKEN") {
 				t.Errorf("step %q sees %s=%s", step.ID, name, value)
+			}
+		}
+	}
+}
+
+func TestThePageSaysWhatTheActionTakesAndGives(t *testing.T) {
+	page, err := os.ReadFile("../../docs/GITHUB.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := readAction(t)
+	for _, names := range []map[string]struct{ Description, Value string }{a.Inputs, a.Outputs} {
+		if len(names) == 0 {
+			t.Error("the action has no inputs, or no outputs")
+		}
+		for name, of := range names {
+			if of.Description == "" || !strings.Contains(string(page), "\n| `"+name+"` | ") {
+				t.Errorf("%s is not described, or not on the page", name)
 			}
 		}
 	}
