@@ -298,7 +298,9 @@ func TestWhatNamesNoCommitOrLacksABenchmarkIsNotRecorded(t *testing.T) {
 	dirty.Bundle.Manifest.Head.Dirty = true
 	crashed := source("1", "c0ffee")
 	crashed.Bundle.Manifest.Outcomes = []recording.Outcome{{Key: addKey, Kind: recording.Crashed}}
-	for want, src := range map[string]Source{"uncommitted": dirty, "crashed": crashed} {
+	part := source("1", "c0ffee")
+	part.Bundle.Manifest.Shard = &recording.Shard{Index: 2, Count: 3}
+	for want, src := range map[string]Source{"uncommitted": dirty, "crashed": crashed, "shard 2 of 3": part} {
 		root := t.TempDir()
 		if _, err := Record(t.Context(), Folder(root), src); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one naming %q", err, want)

@@ -105,6 +105,9 @@ func recordable(m *recording.Manifest) error {
 	if m.Bench != "" {
 		return fmt.Errorf("the bundle holds only the benchmarks that match --bench %q: measure the whole suite", m.Bench)
 	}
+	if m.Shard != nil && m.Shard.Count > 1 {
+		return fmt.Errorf("the bundle is shard %d of %d: join all of them with `perfgate merge`, and record that", m.Shard.Index, m.Shard.Count)
+	}
 	if err := checkPlace(m.Suite, m.Machine.ClassID); err != nil {
 		return err
 	}
