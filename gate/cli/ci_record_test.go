@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/perfgate/perfgate/gate/artifact"
@@ -394,6 +395,47 @@ func TestRecordersThatRaceLoseNothing(t *testing.T) {
 			slices.Sort(want)
 			if b.Manifest.Record != 2 || b.Manifest.Commit != two || !slices.Equal(got, want) {
 				t.Errorf("recording %d of %s, ledger of %v; want 2 of %s, and both", b.Manifest.Record, b.Manifest.Commit, got, two)
+			}
+			if pulls := p.repo.Pulls(); len(pulls) != min(1, len(tc.args)) {
+				t.Errorf("%d pull requests", len(pulls))
+			}
+		})
+	}
+}
+
+func TestManyRecordersAtOnceLoseNothing(t *testing.T) {
+	for _, tc := range []struct {
+		place, branch string
+		args          []string
+	}{
+		{"baselines", "main", nil},
+		{"branch:data", "data", nil},
+		{"baselines", "perfgate/baselines-for-main", []string{"--strategy", "pull-request"}},
+	} {
+		t.Run(tc.branch, func(t *testing.T) {
+			p := newPushed(t, tc.place)
+			var jobs []*measured
+			var want []string
+			for i := range 5 {
+				want = append(want, p.push(fmt.Sprint(i)))
+				jobs = append(jobs, p.measure(want[i]))
+			}
+			var wg sync.WaitGroup
+			for _, job := range jobs {
+				wg.Go(func() {
+					if code, printed := job.record(tc.args...); code != 0 {
+						t.Errorf("exit %d: %s", code, printed)
+					}
+				})
+			}
+			wg.Wait()
+			b := p.stored(tc.branch)
+			got := heads(b)
+			slices.Sort(got)
+			newest := want[len(want)-1]
+			slices.Sort(want)
+			if b.Manifest.Commit != newest || b.Manifest.Record != len(want) || !slices.Equal(got, want) {
+				t.Errorf("recording %d of %s, ledger of %v; want %d of %s, and all of %v", b.Manifest.Record, b.Manifest.Commit, got, len(want), newest, want)
 			}
 			if pulls := p.repo.Pulls(); len(pulls) != min(1, len(tc.args)) {
 				t.Errorf("%d pull requests", len(pulls))

@@ -89,7 +89,14 @@ func TestAnOrphanBranchBeginsWithNothing(t *testing.T) {
 	if _, err := c.Snapshot(t.Context(), "perf/data"); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("a branch that is not there: %v", err)
 	}
-	sha := onTop(t, c.Orphan("perf/data"), "a/b")
+	empty := c.Orphan("perf/data")
+	if root, err := empty.List(t.Context(), "."); len(root) != 0 || err != nil {
+		t.Errorf("the root of nothing: %v, %v", root, err)
+	}
+	if _, err := empty.List(t.Context(), "a/b"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder of nothing: %v", err)
+	}
+	sha := onTop(t, empty, "a/b")
 	made, _ := r.Commit(sha)
 	if r.Branch("perf/data") != sha || len(made.Parents) != 0 || !maps.Equal(made.Files, map[string]string{"a/b": "a/b"}) {
 		t.Errorf("branches %v, commit %+v", r.Branches(), made)

@@ -43,7 +43,7 @@ func (c *Client) Orphan(branch string) *Snapshot { return &Snapshot{client: c, b
 // fs.ErrNotExist where there is no such folder.
 func (s *Snapshot) List(ctx context.Context, dir string) ([]TreeEntry, error) {
 	dir = path.Clean(dir)
-	if entries, read := s.folders[dir]; read || s.tree == "" {
+	if entries, read := s.folders[dir]; read || s.tree == "" && dir == "." {
 		return entries, nil
 	}
 	sha := s.tree
