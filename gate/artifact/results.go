@@ -191,17 +191,23 @@ func (r Results) Bundle() (recording.Bundle, error) {
 	return whole, checkWork(whole)
 }
 
-// checkWork bounds what a verdict on the bundle costs.
+// checkWork bounds what a verdict on the bundle costs: whatever is looked through
+// for each of something else.
 func checkWork(b recording.Bundle) error {
+	m := &b.Manifest
 	rounds := map[int]bool{}
 	for _, s := range b.Samples {
 		rounds[s.Round] = true
 	}
+	tests, samples, outcomes, checks := int64(len(m.Family)), int64(len(b.Samples)), int64(len(m.Outcomes)), int64(0)
+	if m.Baseline != nil {
+		checks = int64(len(m.Baseline.Checks))
+	}
 	// A look sorts the tests twice, which is some sixteen steps for each.
-	steps := int64(len(b.Manifest.Family)) * (int64(len(b.Samples)) + 16*int64(len(rounds)))
+	steps := tests*(samples+16*int64(len(rounds))) + outcomes*(tests+int64(len(m.Benchmarks))) + checks*checks
 	if steps > WorkMax {
-		return fmt.Errorf("%d tests over %d samples in %d rounds are more than a verdict is given time for",
-			len(b.Manifest.Family), len(b.Samples), len(rounds))
+		return fmt.Errorf("%d tests over %d samples in %d rounds, with %d outcomes and %d stored metrics, are more than a verdict is given time for",
+			tests, samples, len(rounds), outcomes, checks)
 	}
 	return nil
 }

@@ -150,11 +150,22 @@ func TestShardsOfTwoMeasurementsAreNotJoined(t *testing.T) {
 }
 
 func TestAVerdictThatWouldTakeForeverIsNotBegun(t *testing.T) {
-	b := bundle(1, 0)
-	b.Manifest.Family = make([]recording.Test, 60_000)
-	b.Samples = make([]recording.Sample, 40_000)
-	if _, err := (Results{Count: 1, Shards: []Shard{{Bundle: &b}}}).Bundle(); err == nil {
-		t.Error("2.4 billion steps were begun")
+	for name, edit := range map[string]func(b *recording.Bundle){
+		"tests and samples": func(b *recording.Bundle) {
+			b.Manifest.Family, b.Samples = make([]recording.Test, 60_000), make([]recording.Sample, 40_000)
+		},
+		"tests and outcomes": func(b *recording.Bundle) {
+			b.Manifest.Family, b.Manifest.Outcomes = make([]recording.Test, 60_000), make([]recording.Outcome, 40_000)
+		},
+		"stored metrics": func(b *recording.Bundle) {
+			b.Manifest.Baseline = &recording.BaselineRef{Checks: make([]recording.BaselineCheck, 60_000)}
+		},
+	} {
+		b := bundle(1, 0)
+		edit(&b)
+		if _, err := (Results{Count: 1, Shards: []Shard{{Bundle: &b}}}).Bundle(); err == nil {
+			t.Errorf("%s: more than two billion steps were begun", name)
+		}
 	}
 }
 
