@@ -70,11 +70,28 @@ func (c *investigation) assign() {
 			continue
 		}
 		o := &owner{unit: u, change: change, growth: change.Delta(), users: 1}
-		o.direct = c.directGrowth(u)
 		c.owners = append(c.owners, o)
 		c.byName[u.name] = o
 	}
+	c.keepLargest()
+	for _, o := range c.owners {
+		o.direct = c.directGrowth(o.unit)
+	}
 	c.assignHints()
+}
+
+// ownersMax bounds the units that are looked at one by one. Those with the largest
+// differences stay; a change that has more of any weight is one that nobody reads.
+const ownersMax = 100
+
+func (c *investigation) keepLargest() {
+	slices.SortStableFunc(c.owners, func(a, b *owner) int {
+		return cmp.Compare(math.Abs(b.change.Delta()), math.Abs(a.change.Delta()))
+	})
+	for _, o := range c.owners[min(len(c.owners), ownersMax):] {
+		delete(c.byName, o.name)
+	}
+	c.owners = c.owners[:min(len(c.owners), ownersMax)]
 }
 
 // directGrowth is the growth in the unit itself, and in calls of it that the base

@@ -14,8 +14,8 @@ import (
 const (
 	// profileBytesMax bounds a profile in a bundle, and profileRawMax what it
 	// unpacks to: a compacted profile of 10,000 stacks has about 2 MiB.
-	profileBytesMax = 8 << 20
-	profileRawMax   = 64 << 20
+	profileBytesMax = 2 << 20
+	profileRawMax   = 8 << 20
 )
 
 // DecodeProfile reads one profile of a bundle. Somebody else may have written the

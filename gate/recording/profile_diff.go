@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Diff is what the change did to the source, as far as the causes of a slowdown
@@ -79,6 +80,42 @@ type ModuleChange struct {
 	Head string `json:"head,omitempty"`
 }
 
+// Limits of a diff, which somebody else may have written.
+const (
+	diffFilesMax = 4_000
+	diffDeclsMax = 50_000 // of all files and both sides
+	diffHunksMax = 200_000
+	diffUsersMax = 50
+)
+
+// checkDiff refuses a diff that no measurement makes.
+func checkDiff(d *Diff) error {
+	decls, hunks := 0, 0
+	var words []string
+	for _, f := range d.Files {
+		hunks += len(f.Hunks)
+		words = append(words, f.Path, f.OldPath, f.Source, f.OldSource, f.Pkg)
+		for _, decl := range slices.Concat(f.Base, f.Head) {
+			decls++
+			if len(decl.Users) > diffUsersMax {
+				return fmt.Errorf("%s: %.200s has %d users, at most %d are read", diffFile, decl.Name, len(decl.Users), diffUsersMax)
+			}
+			words = append(append(words, decl.Name, decl.Kind, decl.Hash), decl.Users...)
+		}
+	}
+	for _, m := range d.Modules {
+		words = append(words, m.Path, m.Base, m.Head)
+	}
+	if len(d.Files) > diffFilesMax || len(d.Modules) > diffFilesMax || decls > diffDeclsMax || hunks > diffHunksMax {
+		return fmt.Errorf("%s: %d files, %d declarations, %d hunks and %d modules, more than %d, %d, %d and %d",
+			diffFile, len(d.Files), decls, hunks, len(d.Modules), diffFilesMax, diffDeclsMax, diffHunksMax, diffFilesMax)
+	}
+	if err := checkLengths(words, wordBytesMax); err != nil {
+		return fmt.Errorf("%s: %w", diffFile, err)
+	}
+	return nil
+}
+
 // decodeDiff reads what encodeAttachments wrote, and nothing else.
 func decodeDiff(data []byte) (*Diff, error) {
 	if len(data) > manifestBytesMax {
@@ -102,5 +139,5 @@ func decodeDiff(data []byte) (*Diff, error) {
 	if !bytes.Equal(again, data) {
 		return nil, errors.New(diffFile + ": not as perfgate wrote it: it was changed, or damaged")
 	}
-	return &d, nil
+	return &d, checkDiff(&d)
 }

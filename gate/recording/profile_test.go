@@ -189,3 +189,17 @@ func TestMergingShardsKeepsTheirProfiles(t *testing.T) {
 		t.Errorf("merged profiles %+v, diff %v", merged.Manifest.Profiles, merged.Diff)
 	}
 }
+
+func TestADiffThatNoMeasurementMakesIsRefused(t *testing.T) {
+	for want, change := range map[string]func(*Diff){
+		"users":        func(d *Diff) { d.Files[0].Head[0].Users = make([]string, diffUsersMax+1) },
+		"declarations": func(d *Diff) { d.Files[0].Base = make([]Decl, diffDeclsMax+1) },
+		"bytes":        func(d *Diff) { d.Files[0].Path = strings.Repeat("x", wordBytesMax+1) },
+	} {
+		b := profiledBundle(t)
+		change(b.Diff)
+		if _, err := encode(b); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error with %q, have %v", want, err)
+		}
+	}
+}
