@@ -74,7 +74,15 @@ func CompactProfile(raw, before []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return EncodeProfile(compact(p))
+	data, err := EncodeProfile(compact(p))
+	if err != nil {
+		return nil, err
+	}
+	// What cannot be read again must show now: a bundle with it would be lost.
+	if _, err := DecodeProfile(data); err != nil {
+		return nil, err
+	}
+	return data, nil
 }
 
 // since subtracts an earlier profile of the same process.

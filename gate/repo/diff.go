@@ -20,6 +20,10 @@ const (
 	// a reformatted tree) is truncated and says so.
 	diffFilesMax = 2000
 	diffOtherMax = 500
+	// What a bundle holds of a change is bounded too; a file has at most some
+	// thousands of declarations.
+	diffDeclsMax = 30_000
+	diffHunksMax = 100_000
 	// diffFileBytes bounds one source file.
 	diffFileBytes = 4 << 20
 )
@@ -61,8 +65,15 @@ func (r *Repo) diffTrees(ctx context.Context, env []string, base, head string, s
 		return nil, err
 	}
 	s := newSourceDiff(sides)
+	decls, hunks := 0, 0
 	for i := range sources {
-		s.describe(&sources[i])
+		f := &sources[i]
+		if hunks += len(f.Hunks); decls > diffDeclsMax || hunks > diffHunksMax {
+			sources, d.Truncated = sources[:i], true
+			break
+		}
+		s.describe(f)
+		decls += len(f.Base) + len(f.Head)
 	}
 	for _, f := range others {
 		if path.Base(f.Path) == "go.mod" {
