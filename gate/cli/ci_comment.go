@@ -33,7 +33,8 @@ type ciComment struct {
 	context  string // of the commit status
 	now      time.Time
 
-	run github.Run
+	runID int64 // all that is taken from the event
+	run   github.Run
 	// pr is the pull request that was measured; of a merge group its only entry that
 	// is not in the base yet, or nil where the group's name does not tell.
 	pr      *github.PullRequest
@@ -81,7 +82,7 @@ func runCIComment(ctx context.Context, env *Env, args []string) int {
 	return c.conclude(c.do(ctx))
 }
 
-// open checks the flags and makes the client.
+// open checks the flags, reads the event and makes the client.
 func (c *ciComment) open(author string) error {
 	for _, p := range []*string{&c.module, &c.config} {
 		if *p = path.Clean(*p); !fs.ValidPath(*p) {
@@ -92,7 +93,14 @@ func (c *ciComment) open(author string) error {
 	if token == "" {
 		return errors.New("GITHUB_TOKEN is not set: pass the job's token to this step")
 	}
-	var err error
+	event, err := c.runner.Event()
+	if err != nil {
+		return err
+	}
+	if event.WorkflowRun == nil {
+		return fmt.Errorf("the event is %q: this command is for workflow_run", event.Name)
+	}
+	c.runID = event.WorkflowRun.ID
 	c.api, err = github.New(github.Options{
 		APIURL: c.runner.APIURL, Repository: c.runner.Repository, Token: token, Author: author,
 		UserAgent: strings.ReplaceAll(toolVersion(), " ", "/"),
@@ -150,14 +158,8 @@ func (c *ciComment) admit(ctx context.Context, err error) {
 // identify finds the run, and the pull request or merge group that it was for. Of
 // the event only the run's number is taken, of the artifacts nothing.
 func (c *ciComment) identify(ctx context.Context) error {
-	event, err := c.runner.Event()
-	if err != nil {
-		return err
-	}
-	if event.WorkflowRun == nil {
-		return fmt.Errorf("the event is %q: this command is for workflow_run", event.Name)
-	}
-	if c.run, err = c.api.Run(ctx, event.WorkflowRun.ID); err != nil {
+	var err error
+	if c.run, err = c.api.Run(ctx, c.runID); err != nil {
 		return err
 	}
 	want := github.Expected{Events: []string{"pull_request", "merge_group"}, Path: c.workflow}
