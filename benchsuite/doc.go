@@ -33,6 +33,9 @@
 //	            time msgs/tx, wire-bytes/tx, events/tx, signs/batch,
 //	            verifies/batch, sim-p50-latency-sec, sim-p99-latency-sec: exact
 //	ClosedLoop  tx/s of a saturated cluster with Ed25519 in real time
+//	Stations    the closed loop with profiler labels by module, which reports
+//	            what each module does and what waits for it, for perfgate
+//	            bottlenecks
 //	OpenLoop    p50-latency-sec and p99-latency-sec by schedule at a fixed rate
 //	Crash       sim-recovery-sec after a leader crashed: exact; an operation is
 //	            a whole run

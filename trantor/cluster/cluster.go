@@ -282,6 +282,18 @@ func (c *Cluster) Counters(id types.NodeID) (Counters, error) {
 	return m.counters(), nil
 }
 
+// Watch turns profiler labels, and the measuring of the modules' time, which
+// Counters then has as Spent, on or off in all replicas that run now. See package
+// instrument for what that costs.
+func (c *Cluster) Watch(labels, times bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.members {
+		m.watch.SetLabels(labels)
+		m.watch.SetTimes(times)
+	}
+}
+
 // State of one replica between two of its events.
 type State struct {
 	Delivered uint64 // transactions that led to AppHash

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/perfgate/perfgate/mir"
+	"github.com/perfgate/perfgate/mir/instrument"
 	"github.com/perfgate/perfgate/trantor/crypto"
 	"github.com/perfgate/perfgate/trantor/replica"
 	"github.com/perfgate/perfgate/trantor/store"
@@ -25,6 +26,7 @@ type member struct {
 	link    link
 	store   *store.Store // Nil where nothing is durable.
 	crypto  *crypto.Counting
+	watch   *instrument.Instrument // Off until somebody asks.
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -91,7 +93,8 @@ func (m *member) wire(wiring wiring) error {
 		modules = append(modules, mir.Registration{ID: ids.Store, Module: m.store.Module()})
 	}
 	modules = append(modules, mir.Registration{ID: ids.Net, Module: m.link})
-	nodeCfg := mir.NodeConfig{ID: m.id, Names: m.replica.Names, Modules: append(modules, m.replica.Modules...)}
+	m.watch = instrument.New(m.id, m.replica.Names)
+	nodeCfg := mir.NodeConfig{ID: m.id, Names: m.replica.Names, Modules: append(modules, m.replica.Modules...), Instrument: m.watch}
 	if m.cfg.Interceptor != nil {
 		nodeCfg.Interceptor = m.cfg.Interceptor(m.id)
 	}
