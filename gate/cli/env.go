@@ -53,6 +53,7 @@ var commands = []command{
 	{"init", "write workflows that check every pull request on GitHub", runInit, false},
 	{"ci", "the parts of a check on GitHub: measure, gate, comment, record", runCI, false},
 	{"calibrate", "measure this gate's own error rates on this machine", runCalibrate, false},
+	{"bottlenecks", "rank what limits the throughput, with proposals", runBottlenecks, false},
 	{"doctor", "say how fit this machine is for measuring", runDoctor, false},
 	{"version", "print the version", runVersion, false},
 }
@@ -89,7 +90,7 @@ func (e *Env) conclude(c command, code int) int {
 func usage(w io.Writer) {
 	fmt.Fprint(w, "perfgate tells whether a change made a Go program slower, and how sure that is.\n\nusage: perfgate COMMAND [flags]\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-11s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\nEvery command explains its flags with -h. Exit codes: 0 pass, 1 regression, 2 usage, 3 not measured, 130 interrupted.\n")
 }

@@ -96,7 +96,7 @@ var rules = Rules{
 		"gate/profdiff":   {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
 		"gate/culprit":    {Imports: []string{"gate/profdiff", "gate/recording"}, Tests: []string{golden, "github.com/google/pprof"}},
 		"gate/flame":      {Imports: []string{"gate/profdiff"}},
-		"gate/bottleneck": {Imports: []string{"gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
+		"gate/bottleneck": {Imports: []string{"gate/profdiff", "gate/recording", "github.com/google/pprof"}, Tests: []string{golden}},
 		"gate/report":     {Imports: []string{"gate/compare", "gate/config", "gate/culprit", "gate/recording", "gate/verdict"}, Tests: []string{golden, "gate/config", "github.com/yuin/goldmark"}},
 		"gate/suite":      {Imports: []string{"gate/recording"}},
 
