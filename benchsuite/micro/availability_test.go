@@ -22,7 +22,7 @@ func storeOf(node, n int, c crypto.Crypto, creator types.NodeID) *availability.A
 		Self: self, Net: netModule, Timer: timerModule, Store: storeModule,
 		Mempool: mempoolModule, Ordering: orderingModule, Delivery: deliveryModule,
 		Node: types.NodeID(node), Members: quorum.Equal(n), ConfigDelay: 6, Crypto: c,
-		BatchBytesMax: types.MaxBatchBytes, WindowSize: 256, HeldBytesMax: 64 << 20,
+		BatchBytesMax: types.MaxBatchBytes, WindowSize: 256, HeldBytesMax: 64 << 20, StoringBytesMax: 256 << 20,
 		Buckets: 16 * n, BucketGrace: 2, KeepEpochs: 1, RetryAfter: time.Hour,
 	})
 	var out discard
@@ -53,7 +53,7 @@ func BenchmarkStore(b *testing.B) {
 			next, acks := types.BatchNo(0), 0
 			one := func() {
 				out.apply(store, mir.Event{To: self, Body: mir.Received{From: 1, Msg: availability.Batch{No: next, Data: data}}})
-				acks += len(out.last().Body.(types.Persist).Then)
+				acks += out.apply(store, out.last().Body.(types.Persist).Then[0]) // It is durable.
 				markUsed(next, 1, d, tell)
 				next++
 			}
