@@ -114,7 +114,7 @@ type investigation struct {
 func newCase(in Input, r profdiff.Result) *investigation {
 	c := &investigation{Input: in, result: r, index: newIndex(in.Diff), byName: map[string]*owner{}}
 	c.growth = r.Total.Delta()
-	if in.Measured > 0 {
+	if in.Measured > 0 && in.Data.Metric == profdiff.Time {
 		c.growth = (in.Measured - 1) * r.Total.Base
 	}
 	return c

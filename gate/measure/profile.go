@@ -64,6 +64,7 @@ type profiling struct {
 	cpuRun time.Duration // in the timed part
 	most   time.Duration // that a run may take with all that it prepares
 	allOp  float64       // seconds per operation with that; 0 where nobody has looked
+	took   time.Duration // by the longest replicate so far
 	delays bool          // CPU runs report how long they were ready to run and had no CPU
 	failed bool
 }
@@ -89,13 +90,15 @@ func (s *session) profileAll(ctx context.Context) error {
 	sides := []recording.Side{recording.Base, recording.Head}
 	for rep := 1; rep <= ProfileReps; rep++ {
 		for _, job := range jobs {
-			if job.failed || time.Now().Add(job.repTime()).After(end) {
+			begun := time.Now()
+			if job.failed || begun.Add(max(job.repTime(), job.took)).After(end) {
 				continue
 			}
 			s.report(Progress{Phase: "profiling", Detail: job.Key.Name, Done: rep - 1, Planned: ProfileReps})
 			if err := s.profileOnce(ctx, job, rep, sides); err != nil {
 				return err
 			}
+			job.took = max(job.took, time.Since(begun))
 		}
 	}
 	for _, job := range jobs {

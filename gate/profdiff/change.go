@@ -199,8 +199,11 @@ func adjust(changes map[string]Change, least float64) {
 // sizeFactor is by how much faster or slower the head side's runs went for
 // reasons that are not the program's. measured is the ratio head/base of the
 // cost of an operation that the gate has measured in pairs; 0 where there is
-// none.
+// none. A slow machine allocates as much as a fast one.
 func (d *Data) sizeFactor(flat map[string]*Tally, measured float64) float64 {
+	if d.Metric != Time {
+		return 1
+	}
 	total := d.Total()
 	base, head := d.PerOp(&total, Base), d.PerOp(&total, Head)
 	if base == 0 || head == 0 {
