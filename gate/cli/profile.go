@@ -252,7 +252,7 @@ func (e *Env) showProfile(f profileFlags, key recording.Key, base, head []profdi
 	if err := t.print(title); err != nil {
 		return err
 	}
-	files, err := e.writeProfiles(d, base, head, title, filepath.Join(dir, fileName(key)+"-"+f.kind))
+	files, err := e.writeProfiles(d, t.result.Factor, base, head, title, filepath.Join(dir, fileName(key)+"-"+f.kind))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotWritable, err)
 	}
@@ -267,12 +267,12 @@ func fileName(key recording.Key) string {
 }
 
 // writeProfiles writes a profile in every form, and gives the files' common name.
-func (e *Env) writeProfiles(d *profdiff.Data, base, head []profdiff.Run, title, name string) (string, error) {
+func (e *Env) writeProfiles(d *profdiff.Data, factor float64, base, head []profdiff.Run, title, name string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return "", err
 	}
 	var page bytes.Buffer
-	if err := flame.HTML(&page, d.Tree(), flame.Options{Title: title, Metric: d.Metric, Sides: len(base) > 0 && len(head) > 0}); err != nil {
+	if err := flame.HTML(&page, d.Tree(factor), flame.Options{Title: title, Metric: d.Metric, Sides: len(base) > 0 && len(head) > 0}); err != nil {
 		return "", err
 	}
 	speedscope, err := d.Speedscope(title)

@@ -166,12 +166,13 @@ type Node struct {
 	Children   []*Node // ordered by name
 }
 
-// Tree joins the stacks into one call tree, below a root without a name.
-func (d *Data) Tree() *Node {
+// Tree joins the stacks into one call tree, below a root without a name. The head
+// side is divided by factor (Result.Factor).
+func (d *Data) Tree(factor float64) *Node {
 	root := &Node{}
 	for i := range d.Stacks {
 		s := &d.Stacks[i]
-		base, head := d.PerOp(&s.Tally, Base), d.PerOp(&s.Tally, Head)
+		base, head := d.PerOp(&s.Tally, Base), d.PerOp(&s.Tally, Head)/factor
 		at := root
 		at.Base, at.Head = at.Base+base, at.Head+head
 		for _, f := range slices.Backward(s.Frames) {

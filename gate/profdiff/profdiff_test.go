@@ -301,7 +301,7 @@ func TestADifferenceIsExportedForOtherTools(t *testing.T) {
 	if len(file.Profiles) != 2 || file.Profiles[1].Weights[0] != 6e5 || !bytes.Contains(data, []byte("file-format-schema")) {
 		t.Errorf("speedscope %s", data)
 	}
-	if root := d.Tree(); root.Head != 6e5 || root.Children[0].Children[0].Frame.Name != "inner" {
+	if root := d.Tree(1); root.Head != 6e5 || root.Children[0].Children[0].Frame.Name != "inner" {
 		t.Errorf("tree %+v", root)
 	}
 }
