@@ -2,7 +2,9 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -317,7 +319,14 @@ func (r *profileRun) read() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return recording.CompactProfile(raw, nil)
+		rest, err := os.ReadFile(r.path + ".2")
+		if errors.Is(err, fs.ErrNotExist) {
+			return recording.CompactProfile(raw, nil)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return recording.CompactProfile(raw, nil, rest)
 	}
 	before, err := os.ReadFile(r.path + ".before")
 	if err != nil {
@@ -331,7 +340,7 @@ func (r *profileRun) read() ([]byte, error) {
 }
 
 func (r *profileRun) remove() {
-	for _, ending := range []string{"", ".before", ".after"} {
+	for _, ending := range []string{"", ".2", ".before", ".after"} {
 		os.Remove(r.path + ending)
 	}
 }

@@ -177,3 +177,61 @@ func TestAProfileIsOfTheTimedPartOnly(t *testing.T) {
 		t.Errorf("%d samples in the timed part, %d in what comes before and after", count["work"], count["prepare"])
 	}
 }
+
+const pausingBenchmark = `package work
+
+import "testing"
+
+//go:noinline
+func spin(n int) (x int) {
+	for i := range n {
+		x ^= i * x << 1
+	}
+	return x
+}
+
+var sink []byte
+
+//go:noinline
+func work(n int) int { sink = make([]byte, 64); return spin(n) }
+
+//go:noinline
+func drain(n int) int { sink = make([]byte, 64); return spin(n) }
+
+func BenchmarkWork(b *testing.B) {
+	x := 0
+	for b.Loop() {
+		x += work(20000)
+	}
+	b.StartTimer()
+	for range b.N / 4 {
+		x += drain(20000)
+	}
+	b.StopTimer()
+	if x == 1 {
+		b.Fatal(x)
+	}
+}
+`
+
+// A benchmark whose timer stops and starts once more, to wait for what is still on
+// its way, has the part before in its profile too.
+func TestAProfileHasAllTimedParts(t *testing.T) {
+	for _, p := range profilesOf(t, pausingBenchmark, 2*time.Second, recording.CPUProfile, recording.AllocProfile) {
+		parsed, err := recording.DecodeProfile(p.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := map[string]int64{}
+		for _, s := range parsed.Sample {
+			for _, l := range s.Location {
+				for _, line := range l.Line {
+					count[line.Function.Name[strings.LastIndexByte(line.Function.Name, '.')+1:]] += s.Value[0]
+				}
+			}
+		}
+		if count["drain"] == 0 || count["work"] < 2*count["drain"] {
+			t.Errorf("%s profile: %d samples in the loop and %d behind it, want about four times as many", p.Kind, count["work"], count["drain"])
+		}
+	}
+}

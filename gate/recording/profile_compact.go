@@ -63,8 +63,9 @@ func gunzip(data []byte) ([]byte, error) {
 // a process allocates while it starts is most of its stacks.
 //
 // before is what the process had counted when the part that matters began, and is
-// subtracted; nil for nothing.
-func CompactProfile(raw, before []byte) ([]byte, error) {
+// subtracted; nil for nothing. rest is further parts of the same run, which are
+// added.
+func CompactProfile(raw, before []byte, rest ...[]byte) ([]byte, error) {
 	p, err := profile.ParseData(raw)
 	if err != nil {
 		return nil, fmt.Errorf("reading a profile: %w", err)
@@ -72,6 +73,15 @@ func CompactProfile(raw, before []byte) ([]byte, error) {
 	if before != nil {
 		if p, err = since(p, before); err != nil {
 			return nil, err
+		}
+	}
+	for _, r := range rest {
+		more, err := profile.ParseData(r)
+		if err == nil {
+			p, err = profile.Merge([]*profile.Profile{p, more})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("adding a part of a profile: %w", err)
 		}
 	}
 	data, err := EncodeProfile(compact(p))
