@@ -55,8 +55,9 @@ func studentQuantile(freedom int) float64 {
 		return studentQuantiles[freedom-1]
 	}
 	// The first terms of the expansion around the normal point (26.7.5).
-	const z = 1.959964
-	return z + (z*z*z+z)/(4*float64(freedom))
+	const z, z2 = 1.959964, 1.959964 * 1.959964
+	v := float64(freedom)
+	return z + z*(z2+1)/(4*v) + z*(5*z2*z2+16*z2+3)/(96*v*v)
 }
 
 // boundMax is shown for whatever is larger: a bound of 1000 says that nothing else
