@@ -19,7 +19,8 @@ func at(t *testing.T, document []byte, path string) string {
 		t.Fatal(err)
 	}
 	for _, key := range strings.Split(path, ".") {
-		m, ok := value.(map[string]any)
+		m, _ := value.(map[string]any)
+		var ok bool
 		if value, ok = m[key]; !ok {
 			t.Fatalf("the document has nothing at %s", path)
 		}
