@@ -192,6 +192,7 @@ func (g *ciGate) addWhole(in *report.Input, b recording.Bundle) error {
 	if in.Verdict, err = verdict.Decide(b); err != nil {
 		return fmt.Errorf("deciding: %w", err)
 	}
+	in.Findings = findings(&b, in.Verdict)
 	return nil
 }
 
@@ -204,7 +205,7 @@ func (g *ciGate) addWorst(in *report.Input, shards []artifact.Shard) error {
 			return fmt.Errorf("deciding on shard %d: %w", s.Index, err)
 		}
 		if in.Manifest.Schema == 0 || v.Exit == verdict.ExitRegression && in.Verdict.Exit != verdict.ExitRegression {
-			in.Manifest, in.Verdict, in.Hash = s.Bundle.Manifest, v, s.Hash
+			in.Manifest, in.Verdict, in.Hash, in.Findings = s.Bundle.Manifest, v, s.Hash, findings(s.Bundle, v)
 		}
 	}
 	if in.Verdict.Exit != verdict.ExitRegression {

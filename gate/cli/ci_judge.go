@@ -206,7 +206,7 @@ func (c *ciComment) decide(ctx context.Context, f *finding, results artifact.Res
 			return err
 		}
 		if f.in.Manifest.Schema == 0 || one.in.Verdict.Exit == verdict.ExitRegression && f.in.Verdict.Exit != verdict.ExitRegression {
-			f.in.Manifest, f.in.Verdict, f.in.Hash = one.in.Manifest, one.in.Verdict, one.in.Hash
+			f.in.Manifest, f.in.Verdict, f.in.Hash, f.in.Findings = one.in.Manifest, one.in.Verdict, one.in.Hash, one.in.Findings
 		}
 	}
 	if f.in.Verdict.Exit != verdict.ExitRegression {
@@ -236,6 +236,7 @@ func (c *ciComment) decideOn(ctx context.Context, f *finding, b recording.Bundle
 	if f.in.Verdict, err = verdict.Decide(b); err != nil {
 		return refuse("the bundle contradicts itself: %v", err)
 	}
+	f.in.Findings = findings(&b, f.in.Verdict)
 	return nil
 }
 

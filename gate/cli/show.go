@@ -19,7 +19,7 @@ func (e *Env) showReport(b recording.Bundle, v verdict.Verdict, path, format str
 		hash = ""
 	}
 	in := report.Input{
-		Manifest: b.Manifest, Verdict: v, Path: e.relative(path), Hash: hash,
+		Manifest: b.Manifest, Verdict: v, Findings: findings(&b, v), Path: e.relative(path), Hash: hash,
 		Options: report.Options{All: all, Color: e.Color, Width: e.Width},
 	}
 	switch format {

@@ -141,22 +141,27 @@ func (r *run) attach(ctx context.Context, b *recording.Bundle, result measure.Re
 	b.Diff = diff
 }
 
+// explainedMax bounds the slowdowns whose causes are looked for: a bundle that
+// somebody else has made may claim any number.
+const explainedMax = 50
+
 // findings look for the cause of each slowdown in a bundle. They are a function
-// of the bundle, as the verdict is.
-func findings(b *recording.Bundle, v verdict.Verdict) (map[recording.Test]culprit.Finding, error) {
+// of the bundle, as the verdict is. Profiles that cannot be read are no reason to
+// withhold a verdict, which does not come from them.
+func findings(b *recording.Bundle, v verdict.Verdict) map[recording.Test]culprit.Finding {
 	found := map[recording.Test]culprit.Finding{}
 	for _, row := range v.Rows {
 		t := row.Change.Test
-		if row.Decision != verdict.Regressed && row.Decision != verdict.Waived {
+		if row.Decision != verdict.Regressed && row.Decision != verdict.Waived || len(found) == explainedMax {
 			continue
 		}
 		f, ok, err := culprit.Of(b, t, capped(slowdown(row)))
-		if err != nil {
-			return nil, fmt.Errorf("looking for the cause of %s %s: %w", t.Key, t.Unit, err)
-		}
-		if ok {
+		switch {
+		case err != nil:
+			found[t] = culprit.Finding{Note: fmt.Sprintf("the profiles cannot be read: %v", err)}
+		case ok:
 			found[t] = f
 		}
 	}
-	return found, nil
+	return found
 }

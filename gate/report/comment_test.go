@@ -258,7 +258,7 @@ func TestCommentStaysBelowTheLimitAndCountsWhatItDrops(t *testing.T) {
 }
 
 func TestSharesOfTheSectionsFitIntoAComment(t *testing.T) {
-	sum := headingShare + missingShare + confirmedShare + countersShare + outcomesShare + changedShare + driftShare + anchorShare +
+	sum := headingShare + missingShare + confirmedShare + suspectsShare + countersShare + outcomesShare + changedShare + driftShare + anchorShare +
 		waiversShare + reproduceShare + acceptShare + methodShare
 	if sum > commentMax {
 		t.Errorf("the shares sum up to %d of %d", sum, commentMax)

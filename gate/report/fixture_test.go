@@ -6,6 +6,7 @@ import (
 
 	"github.com/perfgate/perfgate/gate/compare"
 	"github.com/perfgate/perfgate/gate/config"
+	"github.com/perfgate/perfgate/gate/culprit"
 	"github.com/perfgate/perfgate/gate/recording"
 	"github.com/perfgate/perfgate/gate/verdict"
 )
@@ -100,6 +101,7 @@ func examples() []example {
 				exact(key("cart", "Add/items=1000"), "allocs/op", 3, 5, compare.Rise, verdict.Regressed),
 				timed(key("cart", "Remove"), 4e-5, -.002, .01, verdict.Pass),
 				identical(key("tax", "Rate")))},
+		{"suspects", "Two slowdowns with their suspects: a function that the change touches, one\nthat only mentions what changed, and what is outside; and one that could not be looked for.", suspected()},
 		{"improved", "One benchmark got faster, and one stopped allocating.",
 			input(verdict.SuiteImproved, verdict.ExitPass,
 				timed(key("cart", "Add"), .0031, -.213, .02, verdict.Improved),
@@ -115,6 +117,25 @@ func examples() []example {
 		{"hostile", "Names, refs and details that try to leave their place: escape sequences,\nbidi overrides, zero-width characters, line breaks, pipes with and without\na backslash, backticks, HTML, a marker, mentions, an invalid byte.", hostile()},
 		{"one-core", "A machine with one core: the wall channel is missing, and the notes say so.", oneCore()},
 	}
+}
+
+func suspected() Input {
+	slower, wider := timed(key("cart", "Add"), 1.2e-6, .139, .018, verdict.Regressed), exact(key("cart", "Add"), "B/op", 96, 128, compare.Rise, verdict.Regressed)
+	unread := timed(key("tax", "Rate"), 1e-3, .3, .02, verdict.Regressed)
+	in := input(verdict.SuiteRegressed, verdict.ExitRegression, slower, wider, unread, timed(key("cart", "Remove"), 4e-5, -.002, .01, verdict.Pass))
+	in.Findings = map[recording.Test]culprit.Finding{
+		slower.Change.Test: {Kind: recording.CPUProfile, Suspects: []culprit.Suspect{
+			{Function: module + "/cart.(*Cart).Add", File: "cart/cart.go", Line: 31, Share: .71, Confidence: .66,
+				Why:   "it changed, and with what it calls has 71 % of the growth: 410 ns -> 528 ns per operation; it allocates 32.0 B more per operation",
+				Hunks: []recording.Hunk{{BaseStart: 33, BaseLines: 1, HeadStart: 33, HeadLines: 2}}},
+			{Outside: true, Share: .29, Confidence: .19, Why: "most of the growth is in sort.Slice: 90.0 ns -> 138 ns per operation"},
+			{Function: module + ".limit", File: "shop.go", Line: 12, Share: .2, Confidence: .1, Why: "this const changed, and functions that mention it have 20 % of the growth: 1 ns -> 34.0 ns per operation"},
+		}},
+		wider.Change.Test: {Kind: recording.AllocProfile, Note: "what the change did to the source is not recorded"},
+		unread.Change.Test: {Kind: recording.CPUProfile, Note: "too few samples to tell: 812 on the base side, and 23780 would show a slowdown of this size wherever it is",
+			Suspects: []culprit.Suspect{{Function: "module example.org/rates", File: "go.mod", Outside: true, Share: 1, Confidence: .2, Why: "the dependency changed (v1.0.0 -> v1.1.0), and its code has 100 % of the growth"}}},
+	}
+	return in
 }
 
 func mixed() Input {
@@ -238,6 +259,8 @@ func hostile() Input {
 	in.Manifest.Baseline = &recording.BaselineRef{Path: all, Commit: all, Why: all}
 	in.Verdict.Outcomes = []recording.Outcome{{Key: key("cart", all), Kind: recording.Crashed, Detail: all}}
 	in.Verdict.BaselineDrift = []recording.BaselineCheck{{Key: key("cart", all), Unit: all, Stored: 1, Head: 2}}
+	in.Findings = map[recording.Test]culprit.Finding{rows[0].Change.Test: {Note: all, Suspects: []culprit.Suspect{
+		{Function: all, File: all, Line: 7, Why: all, Share: .5, Confidence: .5}}}}
 	in.Path = "bundles of `me`/it's | here"
 	return in
 }

@@ -43,7 +43,9 @@ func JSON(w io.Writer, in Input) error {
 		doc.Shard = &shardJSON{Count: m.Shard.Count, Index: m.Shard.Index}
 	}
 	for _, row := range in.Verdict.Rows {
-		doc.Rows = append(doc.Rows, newRowJSON(row))
+		j := newRowJSON(row)
+		j.Cause = newCauseJSON(in, row.Change.Test)
+		doc.Rows = append(doc.Rows, j)
 	}
 	for _, o := range in.Verdict.Outcomes {
 		doc.Outcomes = append(doc.Outcomes, outcomeJSON{newKeyJSON(o.Key), o.Detail, o.Kind, o.Side})
@@ -150,6 +152,7 @@ type rowJSON struct {
 	Base      centreJSON        `json:"base"`
 	Benchmark keyJSON           `json:"benchmark"`
 	Better    string            `json:"better"`
+	Cause     *causeJSON        `json:"cause"`
 	Channel   recording.Channel `json:"channel"`
 	Decision  verdict.Decision  `json:"decision"`
 	Exact     *exactJSON        `json:"exact"`

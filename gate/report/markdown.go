@@ -66,7 +66,7 @@ func (p page) write(w io.Writer, whole bool) error {
 
 // sections are those below the heading, in the order in which they are read.
 func (p page) sections() []string {
-	ahead := []section{p.missing(), p.confirmed(), p.counters()}
+	ahead := []section{p.missing(), p.confirmed(), p.suspectTable(), p.counters()}
 	behind := []section{p.notMeasurable(), p.changedBenchmarks(), p.drift(), p.anchor(), p.waiverTable(), p.reproduce(), p.accept(), p.method()}
 	room := p.max - p.size(p.heading())
 	render := func(list []section) (out []string) {
@@ -111,15 +111,16 @@ func list[T any](s section, of []T, row func(T) string) section {
 const (
 	headingShare   = 6_000
 	missingShare   = 6_000
-	confirmedShare = 13_000
+	confirmedShare = 12_000
+	suspectsShare  = 5_000
 	countersShare  = 500
-	outcomesShare  = 8_000
+	outcomesShare  = 6_000
 	changedShare   = 4_000
-	driftShare     = 5_000
+	driftShare     = 4_000
 	anchorShare    = 3_000
 	waiversShare   = 4_000
 	reproduceShare = 2_000
-	acceptShare    = 4_000
+	acceptShare    = 3_000
 	methodShare    = 4_000
 )
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/perfgate/perfgate/gate/compare"
 	"github.com/perfgate/perfgate/gate/config"
+	"github.com/perfgate/perfgate/gate/culprit"
 	"github.com/perfgate/perfgate/gate/recording"
 	"github.com/perfgate/perfgate/gate/verdict"
 )
@@ -25,6 +26,8 @@ import (
 type Input struct {
 	Manifest recording.Manifest
 	Verdict  verdict.Verdict
+	// Findings say what is likely to have caused a slowdown, where that was looked for.
+	Findings map[recording.Test]culprit.Finding
 	// Path is where the bundle is, as a person would type it, and Hash its
 	// identity (recording.Hash), empty where it could not be stored.
 	Path, Hash string

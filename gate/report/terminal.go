@@ -18,6 +18,7 @@ func Terminal(w io.Writer, in Input) error {
 	t := terminal{Input: in}
 	t.heading()
 	t.rows()
+	t.suspects()
 	t.outcomes()
 	t.baseline()
 	t.list("warnings", in.Manifest.Warnings)
@@ -92,8 +93,8 @@ func (t *terminal) folded(rows []verdict.Row) string {
 	return strings.Join(parts, ", ")
 }
 
-// table aligns the rows in columns. The likely cause is not among them: it
-// appears once causes are looked for.
+// table aligns the rows in columns. The likely cause has no room there: it stands
+// below.
 func (t *terminal) table(rows []verdict.Row) {
 	cells := [][]string{{"benchmark", "unit", "base", "head", "change", "could see", "verdict"}}
 	for _, row := range rows {
@@ -334,6 +335,9 @@ func (t *terminal) next() {
 	}
 	if t.stored() {
 		steps = append(steps, step{"perfgate replay " + bundle, "this report again, from the bundle"})
+	}
+	if t.stored() && len(t.explained()) > 0 {
+		steps = append(steps, step{"perfgate profile --bundle " + bundle, "which functions became slower, and a flame graph"})
 	}
 	if t.Manifest.AA {
 		steps = append(steps, step{"perfgate local --base HEAD~1", "compare with the commit before"})
