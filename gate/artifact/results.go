@@ -70,7 +70,7 @@ func Collect(listed []Listed, attempt int, read func(Name, Listed) (Shard, error
 		return Results{}, err
 	}
 	r := Results{Count: names[0].Count}
-	total := int64(0)
+	total, work := int64(0), int64(0)
 	next := 0
 	for index := 1; index <= r.Count; index++ {
 		if next == len(names) || names[next].Index != index {
@@ -82,6 +82,11 @@ func Collect(listed []Listed, attempt int, read func(Name, Listed) (Shard, error
 		s, err := readListed(n, byName[n], read)
 		if total += s.bytes; err == nil && total > RunBytesMax {
 			err = fmt.Errorf("the bundles of the run are larger than %d bytes together", int64(RunBytesMax))
+		}
+		// Where others are missing, each is decided by itself.
+		if err == nil {
+			work += steps(s.Bundle)
+			err = checkWork(s.Bundle, work)
 		}
 		if err != nil {
 			r.miss(index, err.Error())
@@ -188,26 +193,31 @@ func (r Results) Bundle() (recording.Bundle, error) {
 			return recording.Bundle{}, fmt.Errorf("joining the shards: %w", err)
 		}
 	}
-	return whole, checkWork(whole)
+	return whole, checkWork(&whole, steps(&whole))
 }
 
-// checkWork bounds what a verdict on the bundle costs: whatever is looked through
-// for each of something else.
-func checkWork(b recording.Bundle) error {
+// steps is what a verdict on the bundle costs: whatever is looked through for
+// each of something else.
+func steps(b *recording.Bundle) int64 {
 	m := &b.Manifest
 	rounds := map[int]bool{}
 	for _, s := range b.Samples {
 		rounds[s.Round] = true
 	}
-	tests, samples, outcomes, checks := int64(len(m.Family)), int64(len(b.Samples)), int64(len(m.Outcomes)), int64(0)
+	tests, outcomes, checks := int64(len(m.Family)), int64(len(m.Outcomes)), int64(0)
 	if m.Baseline != nil {
 		checks = int64(len(m.Baseline.Checks))
 	}
 	// A look sorts the tests twice, which is some sixteen steps for each.
-	steps := tests*(samples+16*int64(len(rounds))) + outcomes*(tests+int64(len(m.Benchmarks))) + checks*checks
+	return tests*(int64(len(b.Samples))+16*int64(len(rounds))) + outcomes*(tests+int64(len(m.Benchmarks))) + checks*checks
+}
+
+// checkWork bounds the steps of one verdict, or of those on several shards, of
+// which the bundle is the last.
+func checkWork(b *recording.Bundle, steps int64) error {
 	if steps > WorkMax {
-		return fmt.Errorf("%d tests over %d samples in %d rounds, with %d outcomes and %d stored metrics, are more than a verdict is given time for",
-			tests, samples, len(rounds), outcomes, checks)
+		return fmt.Errorf("%d tests over %d samples, with %d outcomes, are more than a verdict is given time for",
+			len(b.Manifest.Family), len(b.Samples), len(b.Manifest.Outcomes))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -166,6 +167,50 @@ func TestAVerdictThatWouldTakeForeverIsNotBegun(t *testing.T) {
 		if _, err := (Results{Count: 1, Shards: []Shard{{Bundle: &b}}}).Bundle(); err == nil {
 			t.Errorf("%s: more than two billion steps were begun", name)
 		}
+	}
+}
+
+// Where a shard is missing, each of the others is decided by itself.
+func TestVerdictsOnSingleShardsHaveOneLimit(t *testing.T) {
+	var listed []Listed
+	for index := 1; index <= 3; index++ {
+		listed = append(listed, Listed{Name: Name{1, index, 4}.String()})
+	}
+	r, err := Collect(listed, 1, func(n Name, _ Listed) (Shard, error) {
+		b := bundle(n.Index, n.Count)
+		b.Manifest.Family, b.Manifest.Outcomes = make([]recording.Test, 60_000), make([]recording.Outcome, 15_000)
+		return Shard{Name: n, Bundle: &b}, nil
+	})
+	if err != nil || len(r.Shards) != 2 || len(r.Missing) != 2 {
+		t.Fatalf("%d shards, %+v are missing, %v", len(r.Shards), r.Missing, err)
+	}
+	if m := r.Missing[0]; m.Index != 3 || !strings.Contains(m.Why, "more than a verdict is given time for") {
+		t.Errorf("missing: %+v", m)
+	}
+}
+
+// A comparison of each outcome with each other one would take an hour here.
+func TestManyOutcomesAreJoinedAtOnce(t *testing.T) {
+	const count, each = 24, 20_000
+	shards := make([]recording.Bundle, count)
+	for i := range shards {
+		m := &shards[i].Manifest
+		m.Shard = &recording.Shard{Index: i + 1, Count: count}
+		for j := range each {
+			m.Outcomes = append(m.Outcomes, recording.Outcome{Key: recording.Key{Pkg: fmt.Sprintf("example.org/m/p%06d", i*each+j)}, Kind: recording.Added})
+		}
+		m.Outcomes = append(m.Outcomes, recording.Outcome{Key: recording.Key{Pkg: "example.org/all"}, Kind: recording.NoBuild})
+		m.Warnings = []string{"each has it"}
+	}
+	whole, err := recording.Merge(shards)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(whole.Manifest.Outcomes); got != count*each+1 {
+		t.Errorf("%d outcomes", got)
+	}
+	if len(whole.Manifest.Warnings) != 1 {
+		t.Errorf("warnings %q", whole.Manifest.Warnings)
 	}
 }
 

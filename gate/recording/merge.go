@@ -53,8 +53,9 @@ func Merge(shards []Bundle) (Bundle, error) {
 	m.Units = map[string]Unit{}
 	m.Benchmarks, m.Family, m.Outcomes, m.Warnings, m.Baseline, m.Profiles = nil, nil, nil, nil, nil, nil
 	m.WallSeconds, m.CPUSeconds, m.ProfileSeconds, m.OutOfTime = 0, 0, 0, false
+	told := told{map[Outcome]bool{}, map[string]bool{}}
 	for _, part := range ordered {
-		if err := m.absorb(&part.Manifest); err != nil {
+		if err := m.absorb(&part.Manifest, told); err != nil {
 			return Bundle{}, fmt.Errorf("shard %d of %d: %w", part.Manifest.Shard.Index, part.Manifest.Shard.Count, err)
 		}
 		merged.Samples = append(merged.Samples, part.Samples...)
@@ -124,8 +125,15 @@ func agree(shards []Bundle) error {
 	return nil
 }
 
+// told is what the shards that were absorbed have told: several of them tell of a
+// package that does not build, if each has one of its benchmarks.
+type told struct {
+	outcomes map[Outcome]bool
+	warnings map[string]bool
+}
+
 // absorb adds what one shard measured.
-func (m *Manifest) absorb(part *Manifest) error {
+func (m *Manifest) absorb(part *Manifest, told told) error {
 	for _, unit := range slices.Sorted(maps.Keys(part.Units)) {
 		if have, ok := m.Units[unit]; ok && have != part.Units[unit] {
 			return fmt.Errorf("it declares unit %s as %+v, another shard as %+v", unit, part.Units[unit], have)
@@ -134,18 +142,8 @@ func (m *Manifest) absorb(part *Manifest) error {
 	}
 	m.Benchmarks = append(m.Benchmarks, part.Benchmarks...)
 	m.Family = append(m.Family, part.Family...)
-	for _, o := range part.Outcomes {
-		// A package that does not build is told by every shard that has one of
-		// its benchmarks.
-		if !slices.Contains(m.Outcomes, o) {
-			m.Outcomes = append(m.Outcomes, o)
-		}
-	}
-	for _, w := range part.Warnings {
-		if !slices.Contains(m.Warnings, w) {
-			m.Warnings = append(m.Warnings, w)
-		}
-	}
+	m.Outcomes = appendNew(m.Outcomes, part.Outcomes, told.outcomes)
+	m.Warnings = appendNew(m.Warnings, part.Warnings, told.warnings)
 	m.absorbBaseline(part.Baseline)
 	m.OutOfTime = m.OutOfTime || part.OutOfTime
 	m.WallSeconds = max(m.WallSeconds, part.WallSeconds)
@@ -157,6 +155,18 @@ func (m *Manifest) absorb(part *Manifest) error {
 		WallSeconds: part.WallSeconds, CPUSeconds: part.CPUSeconds, BudgetSeconds: part.BudgetSeconds,
 	})
 	return nil
+}
+
+// appendNew appends what was not told yet. Shards of a stranger may tell very
+// much, so each is looked up once.
+func appendNew[T comparable](all, more []T, told map[T]bool) []T {
+	for _, one := range more {
+		if !told[one] {
+			told[one] = true
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 // absorbBaseline joins the comparisons with one stored baseline.
