@@ -12,7 +12,7 @@
 // nearest to the leaf; what that frame calls decides the cause, by patterns over
 // the names of functions (Catalogue, in order: the first that matches). A sample
 // with no call left is the package's own code. Stacks without a frame of the
-// module belong to the nearest package that is not of the standard library, or to
+// module belong to the nearest other module (not of the standard library), or to
 // the runtime. Every sample is filed once, so that shares add up to the whole.
 // The load generator, which is what the caller says it is, is shown apart and
 // not ranked.

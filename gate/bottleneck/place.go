@@ -137,12 +137,12 @@ func (s Scope) file(d *profdiff.Data, stack *profdiff.Stack) place {
 	return p
 }
 
-// background files a stack without a frame of the module: under the nearest
-// package of another one, or else under the runtime.
+// background files a stack without a frame of the module: under the nearest other
+// module, or else under the runtime.
 func (s Scope) background(kind recording.ProfileKind, frames []profdiff.Frame) place {
 	at := slices.IndexFunc(frames, func(f profdiff.Frame) bool { return foreign(f.Pkg) })
 	if at >= 0 {
-		return place{cause: causeOf(kind, frames[:at], true), pkg: frames[at].Pkg, function: frames[at].Func()}
+		return place{cause: causeOf(kind, frames[:at], true), pkg: moduleOf(frames[at].Pkg), function: frames[at].Func()}
 	}
 	p := place{cause: causeOf(kind, frames, false), pkg: runtimePackage, function: runtimePackage}
 	if len(frames) > 0 {
@@ -155,11 +155,28 @@ func (s Scope) background(kind recording.ProfileKind, frames []profdiff.Frame) p
 }
 
 // foreign tells whether a package is of another module: the first part of such an
-// import path has a dot, which those of the standard library have not.
+// import path has a dot, which those of the standard library have not. What Go's
+// authors keep beside that library counts as part of it.
 func foreign(pkg string) bool {
 	first, _, _ := strings.Cut(pkg, "/")
-	return strings.Contains(first, ".")
+	return strings.Contains(first, ".") && !strings.HasPrefix(pkg, "golang.org/x/")
 }
+
+// moduleOf is the module of a foreign package, as far as its path tells: two parts,
+// three where the host is known to have an owner between, and the major version.
+func moduleOf(pkg string) string {
+	parts := strings.Split(pkg, "/")
+	n := 2
+	if slices.Contains([]string{"github.com", "gitlab.com", "bitbucket.org", "codeberg.org"}, parts[0]) {
+		n = 3
+	}
+	if len(parts) > n && majorVersion.MatchString(parts[n]) {
+		n++
+	}
+	return strings.Join(parts[:min(n, len(parts))], "/")
+}
+
+var majorVersion = regexp.MustCompile(`^v\d+$`)
 
 // causeOf looks through what the owner calls. Without an owner nothing is its own
 // code.
