@@ -11,13 +11,11 @@ import (
 )
 
 // Better is the direction in which a test's unit improves, "lower" or
-// "higher", or "" where nobody said: policy first, then the suite's Unit lines,
-// then what is known of the units of package testing.
+// "higher", or "" where nobody said: policy first, then what is known of the units
+// of package testing, then the suite's Unit lines. A Unit line is printed by what
+// is measured, which must not turn the meaning of time around.
 func Better(m *recording.Manifest, t recording.Test) string {
 	if d := m.Policy.For(t.Key.String(), t.Unit).Direction; d != "" {
-		return d
-	}
-	if d := m.Units[t.Unit].Better; d != "" {
 		return d
 	}
 	switch t.Unit {
@@ -26,7 +24,7 @@ func Better(m *recording.Manifest, t recording.Test) string {
 	case "B/s":
 		return "higher"
 	}
-	return ""
+	return m.Units[t.Unit].Better
 }
 
 // Pair is a base run and a head run that met the same weather.

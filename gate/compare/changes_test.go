@@ -74,6 +74,20 @@ func TestTimedChangeIsOrientedByTheUnitsDirection(t *testing.T) {
 	}
 }
 
+// A Unit line is what the measured code prints.
+func TestAUnitLineDoesNotTurnTimeAround(t *testing.T) {
+	for unit, want := range map[string]string{"sec/op": "lower", "cpu-sec/op": "lower", "B/op": "lower", "allocs/op": "lower", "B/s": "higher", "tx/s": "higher"} {
+		wrong := map[string]string{"lower": "higher", "higher": "lower"}[want]
+		if unit == "tx/s" {
+			wrong = want // only its line says what it is
+		}
+		m := &recording.Manifest{Units: map[string]recording.Unit{unit: {Better: wrong}}}
+		if got := Better(m, recording.Test{Unit: unit}); got != want {
+			t.Errorf("%s: better %q, want %q", unit, got, want)
+		}
+	}
+}
+
 func TestHalfAPairIsAnError(t *testing.T) {
 	for lost, want := range map[int]string{3: "pair 2 has no head run", 2: "pair 2 has no base run"} {
 		b := timedBundle(repeat(0, 3))
