@@ -154,7 +154,7 @@ func TestGrowthThatNobodyTouchedIsOutsideTheDiff(t *testing.T) {
 	d.Files[0].Head = d.Files[0].Head[:1]
 	f := find(t, []cost{{"m.Bench dep.Parse", 100, 300}, {"m.Bench m.Other", 400, 400}}, d)
 	s := first(t, f, "outside", .6)
-	for _, want := range []string{"dep.Parse", "testdata/big.json", "none of the 1 functions"} {
+	for _, want := range []string{"dep.Parse", "testdata/big.json", "nothing that the change touches (1 function)"} {
 		if !strings.Contains(s.Why, want) {
 			t.Errorf("why lacks %q: %s", want, s.Why)
 		}

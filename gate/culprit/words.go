@@ -68,7 +68,7 @@ func (c *investigation) outsideWhy(others bool) string {
 		case len(c.index.all) == 0:
 			parts = append(parts, "the change touches no code")
 		default:
-			parts = append(parts, fmt.Sprintf("none of the %d functions that the change touches has become slower, or is on a stack that has", functions))
+			parts = append(parts, fmt.Sprintf("nothing that the change touches (%s) has become slower, or is on a stack that has", count(functions, "function")))
 		}
 	}
 	if top := c.topGrowth(); top != "" {
@@ -78,7 +78,7 @@ func (c *investigation) outsideWhy(others bool) string {
 		parts = append(parts, "go.mod says "+strings.Join(c.index.newGo, ", ")+", which changes what the compiler and the runtime do")
 	}
 	if n := len(c.index.other); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d files that are no source changed, such as %s: does the benchmark read one?", n, c.index.other[0]))
+		parts = append(parts, fmt.Sprintf("%s changed that are no source, such as %s: does the benchmark read it?", count(n, "file"), c.index.other[0]))
 	}
 	if c.index.cut {
 		parts = append(parts, "the change is too large to be looked through, so that its end was left out")
@@ -98,6 +98,14 @@ func (c *investigation) topGrowth() string {
 		return ""
 	}
 	return "no function stands out, as when code is the same and lies elsewhere in memory"
+}
+
+// count is a number of things.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
