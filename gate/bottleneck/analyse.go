@@ -121,6 +121,9 @@ func all(place) string { return "all" }
 // tables fills in what adds up.
 func (s *study) tables() {
 	s.cpuPerOp = s.cpu.perOp(s.cpu.total)
+	if used := s.cpuUsed(); used != nil {
+		s.cpuPerOp = *used // ticks get lost where others use the cores too
+	}
 	s.Whole = s.amounts(all, "all")
 	s.Whole.CPUNanos = &s.cpuPerOp
 	onlyCause := func(p place) string {

@@ -168,7 +168,7 @@ func TestSharesAmountsAndBounds(t *testing.T) {
 		f := e.Findings[0]
 		near(t, id, f.Share.Value, want)
 		near(t, "bound of "+id, e.Bound.Value, 1/(1-want))
-		near(t, "CPU of "+id, f.CPUNanos.Value, want*100e6)
+		near(t, "CPU of "+id, f.CPUNanos.Value, want*16e3)
 	}
 	e, _ := r.Entry("allocation@cart")
 	near(t, "bytes", e.Findings[0].Bytes.Value, 300)
@@ -212,6 +212,28 @@ func TestQueuesObeyTheOperationalLaws(t *testing.T) {
 	near(t, "Q", s.Queue.Value, 6)
 	near(t, "R", s.ResidenceNanos.Value, 30000)
 	near(t, "most", s.ThroughputMax.Value, 250000)
+}
+
+// Half of the CPU time has the label a (see two), of 16 µs an operation: 8 µs, so
+// that one server could do 125,000 a second. A queue of 0.1 where U = .4 is no
+// average over time.
+func TestAStationHasTheCPUTimeOfItsLabel(t *testing.T) {
+	m := two()
+	for i := range m.Profiles {
+		m.Profiles[i].Reported = []recording.Value{{Unit: "sec/op", Value: 10e-6}, {Unit: "cpu-sec/op", Value: 16e-6},
+			{Unit: "a:busy-sec/op", Value: 4e-6}, {Unit: "a:visits/op", Value: 1}, {Unit: "a:queue", Value: .1}}
+	}
+	for i, p := range m.Profiles {
+		if p.Kind == recording.CPUProfile {
+			m.Profiles[i].Profile = newProfile(stack{"example.org/shop/cart.Add", 500, 1, "a"}, stack{"example.org/shop/order.Place", 500, 1, ""})
+		}
+	}
+	s := ranked(t, m).Benchmarks[0].Stations[0]
+	near(t, "CPU", s.CPUNanos.Value, 8000)
+	near(t, "most", s.ThroughputMaxCPU.Value, 125000)
+	if s.ResidenceNanos != nil {
+		t.Errorf("a residence time of %+v", *s.ResidenceNanos)
+	}
 }
 
 // The function that releases the lock for which others wait also writes.

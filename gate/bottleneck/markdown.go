@@ -83,19 +83,27 @@ func (a *Analysis) markdown(b *strings.Builder) {
 	markdownRows(b, "module of the program, by profiler label", a.Labels, true)
 	markdownRows(b, "function", a.Functions, true)
 	a.markdownWaits(b)
+	a.markdownStations(b)
+}
+
+func (a *Analysis) markdownStations(b *strings.Builder) {
 	if len(a.Stations) == 0 {
 		return
 	}
-	b.WriteString("\n| station | busy | demand per op | service | queue | residence | op/s at most |\n|---|---:|---:|---:|---:|---:|---:|\n")
+	b.WriteString("\n| station | busy | demand per op | service | queue | residence | op/s at most | CPU per op | op/s at most by CPU |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, s := range a.Stations {
-		busy, queue := "–", "–"
+		busy, queue, most := "–", "–", "–"
 		if s.Utilisation != nil {
 			busy = percent(*s.Utilisation)
 		}
 		if s.Queue != nil {
 			queue = plain(*s.Queue)
 		}
-		row(b, cell(s.Name), busy, per(&s.DemandNanos, profdiff.Time), per(s.ServiceNanos, profdiff.Time), queue, per(s.ResidenceNanos, profdiff.Time), plain(s.ThroughputMax))
+		if s.ThroughputMaxCPU != nil {
+			most = plain(*s.ThroughputMaxCPU)
+		}
+		row(b, cell(s.Name), busy, per(&s.DemandNanos, profdiff.Time), per(s.ServiceNanos, profdiff.Time), queue, per(s.ResidenceNanos, profdiff.Time),
+			plain(s.ThroughputMax), per(s.CPUNanos, profdiff.Time), most)
 	}
 }
 

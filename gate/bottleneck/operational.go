@@ -24,11 +24,16 @@ type Station struct {
 	// Utilisation is U = X·D/m of m servers.
 	Utilisation *Interval `json:"utilisation,omitempty"`
 	// Queue is the number Q of things that wait or are served, on average, and
-	// ResidenceNanos what each takes with its wait: R = Q/(X·V).
+	// ResidenceNanos what each takes with its wait: R = Q/(X·V). A Q below what is
+	// being served, U·m, is no average over time, and gives no R.
 	Queue          *Interval `json:"queue,omitempty"`
 	ResidenceNanos *Interval `json:"residence-ns,omitempty"`
-	// ThroughputMax is m/D: no more operations a second go through it.
+	// ThroughputMax is m/D: no more operations a second go through it, as things were.
 	ThroughputMax Interval `json:"throughput-max"`
+	// CPUNanos is the CPU time for each operation of what has its name as a profiler
+	// label, and ThroughputMaxCPU what m servers could do that never wait for a core.
+	CPUNanos         *Interval `json:"cpu-ns,omitempty"`
+	ThroughputMaxCPU *Interval `json:"throughput-max-cpu,omitempty"`
 }
 
 // Wait is one place where goroutines waited.
@@ -144,10 +149,44 @@ func (s *study) station(name string, reports [][]recording.Value) {
 	at.ServiceNanos = interval(func(v []recording.Value) float64 { return demand(v) / visits(v) * nanosPerUnit })
 	at.Utilisation = interval(func(v []recording.Value) float64 { return throughput(v) * demand(v) / servers })
 	at.Queue = interval(func(v []recording.Value) float64 { return value(v, name+queueUnit) })
+	at.onCPU(s)
+	if at.Utilisation == nil || at.Queue == nil || at.Queue.Value < at.Utilisation.Value*servers {
+		s.Stations = append(s.Stations, at)
+		return
+	}
 	at.ResidenceNanos = interval(func(v []recording.Value) float64 {
 		return value(v, name+queueUnit) / (throughput(v) * visits(v)) * nanosPerUnit
 	})
 	s.Stations = append(s.Stations, at)
+}
+
+// cpuUsed is the CPU time of an operation in ns, as the runs reported it; nil where
+// they did not.
+func (s *study) cpuUsed() *Interval {
+	return each(s.reports(s.cpu), func(_ int, values []recording.Value) float64 { return value(values, "cpu-sec/op") * nanosPerUnit })
+}
+
+// onCPU fills in what the profile says of a station: its share, of the CPU time that
+// the runs used.
+func (at *Station) onCPU(s *study) {
+	costs := s.costs(func(p place) string {
+		if slices.Contains(p.values, at.Name) {
+			return at.Name
+		}
+		return ""
+	})[at.Name]
+	used := s.cpuUsed()
+	if costs == nil || used == nil {
+		return
+	}
+	part := s.shareOf(costs)
+	if part.Lo <= 0 {
+		return
+	}
+	nanos := used.Value
+	at.CPUNanos = &Interval{Value: part.Value * nanos, Lo: part.Lo * nanos, Hi: part.Hi * nanos}
+	most := float64(at.Servers) * nanosPerUnit
+	at.ThroughputMaxCPU = &Interval{Value: most / at.CPUNanos.Value, Lo: most / at.CPUNanos.Hi, Hi: most / at.CPUNanos.Lo}
 }
 
 // waiting is how many goroutines wait in a group on average; nil where nobody

@@ -36,7 +36,8 @@ type place struct {
 	// caller is the next package of the module outwards, for which pkg works; empty
 	// where there is none.
 	caller string
-	label  string // of the profile, under Scope.Label
+	label  string   // of the profile, under Scope.Label
+	values []string // of all its labels
 	load   bool
 }
 
@@ -106,6 +107,9 @@ var artefact = regexp.MustCompile(`^runtime\.(asyncPreempt\w*|morestack\w*|syste
 func (s Scope) locate(d *profdiff.Data, stack *profdiff.Stack) place {
 	p := s.file(d, stack)
 	for _, l := range stack.Labels {
+		if _, value, ok := strings.Cut(l, "="); ok {
+			p.values = append(p.values, printable(value))
+		}
 		if value, ok := strings.CutPrefix(l, cmp.Or(s.Label, DefaultLabel)+"="); ok {
 			p.label = printable(value)
 		}

@@ -186,5 +186,9 @@ func (s Station) text() string {
 	if s.ResidenceNanos != nil {
 		words = append(words, "residence "+per(s.ResidenceNanos, profdiff.Time))
 	}
-	return strings.Join(append(words, fmt.Sprintf("at most %.0f op/s", s.ThroughputMax.Value)), ", ")
+	words = append(words, fmt.Sprintf("at most %.0f op/s", s.ThroughputMax.Value))
+	if s.CPUNanos != nil {
+		words = append(words, fmt.Sprintf("CPU %s per op, which is at most %.0f op/s", per(s.CPUNanos, profdiff.Time), s.ThroughputMaxCPU.Value))
+	}
+	return strings.Join(words, ", ")
 }
