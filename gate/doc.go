@@ -13,13 +13,17 @@
 //	samples and outcomes            baseline: the stored exact metrics beside them
 //	  |  recording
 //	  v
-//	bundle  <- the contract: everything below reads nothing else
+//	bundle  <- the contract: everything below reads nothing else;
+//	  |         of what became slower it has profiles, and what the change touches
 //	  |  compare                    effect, interval, evidence
 //	  v
 //	changes
 //	  |  verdict                    changes x policy, error rates
 //	  v
 //	verdict
+//	  |  profdiff, culprit          functions that differ, and who is to blame
+//	  v
+//	suspects
 //	  |  report                     terminal, JSON, markdown
 //	  v
 //	what a person sees, and the exit code

@@ -164,8 +164,12 @@ func certainty(confidence, share float64) float64 {
 // trust is how sure it is that what grew below an owner is its doing.
 func (c *investigation) trust(o *owner) float64 {
 	switch {
-	case o.hint && o.wide:
+	case o.hint && o.wide && o.kind == "func":
 		return .3 / float64(o.users)
+	case o.hint && o.wide:
+		// A limit or a layout of data has no cost of its own that could be seen
+		// elsewhere; a function that is on no stack has none that matters.
+		return .4 / float64(o.users)
 	case o.hint:
 		return .5 / float64(min(o.users, 3))
 	case !o.change.Significant && o.gc < o.growth/2:
