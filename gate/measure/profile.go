@@ -29,6 +29,8 @@ const (
 	cpuRunMax = 10 * time.Second
 	// cpuShare is what the CPU profiles of a benchmark may take of its time.
 	cpuShare = 0.7
+	// grace is what a run that has begun may take beyond the end.
+	grace = 10 * time.Second
 	// otherRun is about how long a run for the other kinds takes, without what
 	// the profiler adds: recording every allocation makes some programs ten times
 	// slower.
@@ -66,6 +68,7 @@ type profiling struct {
 	cpuRun time.Duration // in the timed part
 	most   time.Duration // that a run may take with all that it prepares
 	allOp  float64       // seconds per operation with that; 0 where nobody has looked
+	end    time.Time     // of all profiling; zero for none
 	took   time.Duration // by the longest replicate so far
 	delays bool          // CPU runs report how long they were ready to run and had no CPU
 	failed bool
@@ -73,23 +76,43 @@ type profiling struct {
 
 // profileAll takes the profiles that are wanted, base and head interleaved, the
 // replicates of all benchmarks in turn, so that each has some when the time ends.
+//
+// Everything has been measured by now: what goes wrong here, an interrupt apart,
+// is a warning.
 func (s *session) profileAll(ctx context.Context) error {
 	if s.Profile == nil {
 		return nil
 	}
+	started := time.Now()
+	err := s.profileWanted(ctx, started.Add(s.ProfileTime))
+	s.ProfileSeconds = time.Since(started).Seconds()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("profiling ended early: %v", err))
+	}
+	return nil
+}
+
+func (s *session) profileWanted(ctx context.Context, end time.Time) error {
 	wants, err := s.Profile(s.Result)
 	if err != nil {
 		return err
 	}
-	started := time.Now()
-	end := started.Add(s.ProfileTime)
 	jobs := s.admit(wants, s.ProfileTime)
+	sides := []recording.Side{recording.Base, recording.Head}
+	defer func() {
+		for _, job := range jobs {
+			s.dropUneven(job, sides)
+		}
+	}()
 	for _, job := range jobs {
+		job.end = end
 		if err := s.probe(ctx, job, recording.Base); err != nil {
 			return err
 		}
 	}
-	sides := []recording.Side{recording.Base, recording.Head}
 	for rep := 1; rep <= ProfileReps; rep++ {
 		for _, job := range jobs {
 			begun := time.Now()
@@ -103,10 +126,6 @@ func (s *session) profileAll(ctx context.Context) error {
 			job.took = max(job.took, time.Since(begun))
 		}
 	}
-	for _, job := range jobs {
-		s.dropUneven(job, sides)
-	}
-	s.ProfileSeconds = time.Since(started).Seconds()
 	return nil
 }
 
@@ -139,8 +158,10 @@ func (s *session) admit(wants []ProfileWant, total time.Duration) []*profiling {
 // each operation beforehand, and that can take longer.
 func (s *session) probe(ctx context.Context, job *profiling, side recording.Side) error {
 	n := iterations(otherRun, job.perOp(), job.plan.minN)
+	j := s.leafJob(job.plan, n, job.procs())
+	j.timeout = job.within(j.timeout)
 	started := time.Now()
-	f, err := s.runAlone(ctx, role{side: side}, job.plan.path, s.leafJob(job.plan, n, job.procs()))
+	f, err := s.runAlone(ctx, role{side: side}, job.plan.path, j)
 	if err != nil {
 		return err
 	}
@@ -163,6 +184,14 @@ func (p *profiling) procs() int {
 		return p.Key.Procs
 	}
 	return 1
+}
+
+// within is a time limit that keeps the end.
+func (p *profiling) within(limit time.Duration) time.Duration {
+	if p.end.IsZero() {
+		return limit
+	}
+	return min(limit, max(time.Until(p.end), 0)+grace)
 }
 
 // repTime is about how long a replicate of all kinds takes.
@@ -250,7 +279,7 @@ func (s *session) startProfile(ctx context.Context, job *profiling, kind recordi
 		// Each replicate exchanges the cores, since they need not be equally fast.
 		j.cores = s.pinned(s.Cores[(place+rep)%len(s.Cores)])
 	}
-	j.timeout = max(j.timeout, time.Minute)
+	j.timeout = job.within(max(j.timeout, time.Minute))
 	j.planning = job.delays && kind == recording.CPUProfile
 	j.env = profileEnv(kind, run.path, run.N)
 	var err error
