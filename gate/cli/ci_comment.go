@@ -30,6 +30,7 @@ type ciComment struct {
 	workflow string // file of the workflow that measured
 	module   string // folder of the module in the repository
 	config   string // path of the policy in the module
+	suite    string // that has to be measured; empty for the default
 	context  string // of the commit status
 	now      time.Time
 
@@ -39,7 +40,13 @@ type ciComment struct {
 	// is not in the base yet, or nil where the group's name does not tell.
 	pr      *github.PullRequest
 	baseRef string // branch that the change is for
+	baseTip string // its commit
 	cfg     *config.Config
+
+	// commits and reached are what the API has said of commits: each shard names them,
+	// and there are more shards than requests to spare.
+	commits map[string]github.Commit
+	reached map[string]bool
 }
 
 // The marker of the comment, and the defaults of the flags.
@@ -54,12 +61,13 @@ const ciCommentTimeout = 15 * time.Minute
 
 // runCIComment tells a pull request what its measuring jobs found.
 func runCIComment(ctx context.Context, env *Env, args []string) int {
-	c := ciComment{env: env, failOn: failOnRegression, now: time.Now()}
+	c := ciComment{env: env, failOn: failOnRegression, now: time.Now(), commits: map[string]github.Commit{}, reached: map[string]bool{}}
 	author := ""
 	flags := flag.NewFlagSet("ci comment", flag.ContinueOnError)
 	flags.StringVar(&c.workflow, "workflow", measureWorkflow, "tell about runs of the workflow in `FILE`, and of no other")
 	flags.StringVar(&c.module, "module", ".", "the module is in the folder `DIR` of the repository")
 	flags.StringVar(&c.config, "config", configFile, "read the policy from `PATH` of the base branch; relative to the module")
+	flags.StringVar(&c.suite, "suite", "", "the suite that has to be measured is `NAME` of perfgate.yml (default: smoke, or the only one)")
 	flags.StringVar(&c.context, "status", statusContext, "set the commit status of this `NAME`")
 	flags.StringVar(&author, "author", "", "the token comments as `LOGIN` (default: "+github.DefaultAuthor+")")
 	flags.Var(&c.failOn, "fail-on", "what makes the exit code and the commit status fail, `WHAT`: regression (and whatever kept the suite from being measured), or never")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -65,7 +66,12 @@ func (c *ciComment) judge(ctx context.Context) (finding, error) {
 		Fork: c.pr.Fork, RunURL: c.run.URL, AcceptUntil: c.now.UTC().AddDate(0, 0, acceptDays).Format(time.DateOnly),
 	}}}
 	var err error
-	c.cfg, err = c.policy(ctx, c.baseRef)
+	// Read once, so that all is of one commit, and as a branch: a name alone could be
+	// that of a tag, which more people may make than may write to the branch.
+	if c.baseTip, err = c.api.Branch(ctx, c.baseRef); err != nil {
+		return f, err
+	}
+	c.cfg, err = c.policy(ctx, c.baseTip)
 	var mistake *config.Error
 	switch {
 	case errors.As(err, &mistake):
@@ -91,7 +97,7 @@ func (c *ciComment) judge(ctx context.Context) (finding, error) {
 	return f, err
 }
 
-// policy is perfgate.yml at a commit or branch, or the defaults where there is none.
+// policy is perfgate.yml at a commit, or the defaults where there is none.
 func (c *ciComment) policy(ctx context.Context, ref string) (*config.Config, error) {
 	data, err := c.api.File(ctx, path.Join(c.module, c.config), ref, policyBytesMax)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -126,7 +132,7 @@ func (c *ciComment) noteEdits(ctx context.Context, f *finding) error {
 		return err
 	}
 	judges := []string{c.workflow, "action.yml"}
-	mod, err := c.api.File(ctx, path.Join(c.module, "go.mod"), c.baseRef, policyBytesMax)
+	mod, err := c.api.File(ctx, path.Join(c.module, "go.mod"), c.baseTip, policyBytesMax)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -266,7 +272,7 @@ func (c *ciComment) belongs(ctx context.Context, m *recording.Manifest) error {
 		return refuse("the artifact does not belong to this head: it was measured of %s, which is neither %s nor its merge into %s",
 			head.SHA, c.pr.HeadSHA, base.SHA)
 	}
-	return c.reachable(ctx, base.SHA, c.baseRef, "branch "+c.baseRef)
+	return c.reachable(ctx, base.SHA, c.baseTip, "branch "+c.baseRef)
 }
 
 // commit reads one side's commit, and compares it with what the bundle says.
@@ -274,27 +280,38 @@ func (c *ciComment) commit(ctx context.Context, side recording.Revision) (github
 	if !actions.IsCommit(side.Commit) {
 		return github.Commit{}, refuse("%q is no commit", side.Commit)
 	}
-	commit, err := c.api.Commit(ctx, side.Commit)
+	commit, read := c.commits[side.Commit]
+	var err error
+	if !read {
+		commit, err = c.api.Commit(ctx, side.Commit)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return github.Commit{}, refuse("the repository has no commit %s", side.Commit)
 	}
-	if err == nil && commit.Tree != side.Tree {
+	if err != nil {
+		return commit, err
+	}
+	c.commits[side.Commit] = commit
+	if commit.Tree != side.Tree {
 		err = refuse("the bundle was measured of another tree than that of commit %s", side.Commit)
 	}
 	return commit, err
 }
 
 func (c *ciComment) reachable(ctx context.Context, base, head, shown string) error {
+	if c.reached[base+" "+head] {
+		return nil
+	}
 	ok, err := c.api.IsAncestor(ctx, base, head)
 	if err == nil && !ok {
 		err = refuse("the bundle was measured against %s, which is not part of %s", base, shown)
 	}
+	c.reached[base+" "+head] = err == nil
 	return err
 }
 
-// addUnlisted makes an outcome of every benchmark that the base commit's suite
-// lists and the bundle does not mention: leaving one out would otherwise be a way
-// to pass.
+// addUnlisted makes an outcome of what the base commit's suite has and the bundle
+// does not mention: leaving it out would otherwise be a way to pass.
 func (c *ciComment) addUnlisted(ctx context.Context, m *recording.Manifest) error {
 	if m.Shard != nil && m.Shard.Count > 1 {
 		return nil // the others may have it
@@ -305,34 +322,57 @@ func (c *ciComment) addUnlisted(ctx context.Context, m *recording.Manifest) erro
 	if err != nil {
 		return err
 	}
-	chosen, ok := cfg.Suites[m.Suite]
-	switch {
-	case len(cfg.Suites) == 0:
-		return nil
-	case !ok:
-		m.Outcomes = append(m.Outcomes, recording.Outcome{Side: recording.Head, Kind: recording.Missing,
-			Detail: fmt.Sprintf("the results are of suite %q, which the base side's %s does not have; choose one of its suites in the workflow", m.Suite, c.config)})
-		return nil
-	case chosen.Manifest == "":
+	missing := func(key recording.Key, format string, args ...any) {
+		m.Outcomes = append(m.Outcomes, recording.Outcome{Key: key, Side: recording.Head, Kind: recording.Missing, Detail: fmt.Sprintf(format, args...)})
+	}
+	if m.Bench != "" {
+		missing(recording.Key{}, "the results are only of what fits --bench %s; measure the whole suite", m.Bench)
+	}
+	if want := c.wantedSuite(cfg); m.Suite != want {
+		missing(recording.Key{}, "the results are of suite %q, but %q is to be measured; the workflows that measure and that comment have to name the same one of the base side's %s",
+			m.Suite, want, c.config)
 		return nil
 	}
-	data, err := c.api.File(ctx, path.Join(c.module, chosen.Manifest), m.Base.Commit, policyBytesMax)
+	chosen, ok := cfg.Suites[m.Suite]
+	if !ok && m.Suite != "" {
+		missing(recording.Key{}, "the results are of suite %q, which the base side's %s does not have", m.Suite, c.config)
+	}
+	list := chosen.Manifest
+	if list == "" {
+		return nil
+	}
+	data, err := c.api.File(ctx, path.Join(c.module, list), m.Base.Commit, policyBytesMax)
 	if err != nil {
 		return err
 	}
-	listed, err := suite.Parse(data, chosen.Manifest)
+	listed, err := suite.Parse(data, list)
 	if err != nil {
 		return fmt.Errorf("base side: %w", err)
 	}
 	for _, key := range unmentioned(m, listed.Keys(m.Suite)) {
-		m.Outcomes = append(m.Outcomes, recording.Outcome{Key: key, Side: recording.Head, Kind: recording.Missing,
-			Detail: "the base side's " + chosen.Manifest + " lists it, and the results do not mention it"})
+		missing(key, "the base side's %s lists it, and the results do not mention it, or call it new", list)
 	}
 	return nil
 }
 
-// unmentioned are the keys of which a bundle has neither a plan, a test nor an
-// outcome, of them or of what they are a part of.
+// wantedSuite is the suite that is to be measured: what this workflow says, and no
+// pull request can edit, or the default.
+func (c *ciComment) wantedSuite(cfg *config.Config) string {
+	names := slices.Collect(maps.Keys(cfg.Suites)) // maprange: of one
+	switch {
+	case c.suite != "":
+		return c.suite
+	case len(names) == 0:
+		return ""
+	case len(names) == 1:
+		return names[0]
+	}
+	return defaultSuite
+}
+
+// unmentioned are the keys of which a bundle has neither a plan nor an outcome, of
+// them or of what they are a part of. What the base side lists is not new, and a
+// package does not skip itself.
 func unmentioned(m *recording.Manifest, keys []recording.Key) []recording.Key {
 	type name struct{ pkg, name string }
 	known := map[name]bool{}
@@ -340,7 +380,9 @@ func unmentioned(m *recording.Manifest, keys []recording.Key) []recording.Key {
 		known[name{b.Key.Pkg, b.Key.Name}] = true
 	}
 	for _, o := range m.Outcomes {
-		known[name{o.Key.Pkg, o.Key.Name}] = true
+		if o.Kind != recording.Added && (o.Key.Name != "" || o.Kind != recording.Skipped) {
+			known[name{o.Key.Pkg, o.Key.Name}] = true
+		}
 	}
 	var lost []recording.Key
 	for _, k := range keys {
