@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 
 var addKey = recording.Key{Pkg: "example.org/shop/cart", Name: "BenchmarkAdd/items=10", Procs: 1}
 
-// bundle writes a recorded bundle: bundle DIR [slower|allocates|crashed|dirty|suite=NAME|class=ID|shard=I/N|base=REF|head=REF]...
+// bundle writes a recorded bundle: bundle DIR [slower|allocates|crashed|dirty|profiled|suite=NAME|class=ID|shard=I/N|base=REF|head=REF]...
 // Commits are those of the script's repository where it names them. Without words nothing changed between its sides. Its numbers come from no
 // clock, so that what is printed of it is always the same.
 func bundle(ts *testscript.TestScript, neg bool, args []string) {
@@ -56,6 +57,10 @@ func writeBundle(dir string, words ...string) error {
 		case word == "crashed":
 			b.Manifest.Outcomes = []recording.Outcome{{
 				Key: recording.Key{Pkg: addKey.Pkg, Name: "BenchmarkBroken", Procs: 1}, Side: recording.Head, Kind: recording.Crashed, Detail: "panic: broken"}}
+		case word == "profiled":
+			if err := addProfiles(&b); err != nil {
+				return err
+			}
 		case word == "dirty":
 			b.Manifest.Head.Dirty = true
 		case strings.HasPrefix(word, "base="):
@@ -77,6 +82,20 @@ func writeBundle(dir string, words ...string) error {
 		b.Samples[i].Key = key
 	}
 	return recording.Write(dir, b)
+}
+
+// addProfiles gives the head side CPU profiles: those of a benchmark of this
+// repository, so that the module has to be this one.
+func addProfiles(b *recording.Bundle) error {
+	b.Manifest.Module = "github.com/perfgate/perfgate"
+	for rep := 1; rep <= 8; rep++ {
+		data, err := os.ReadFile(fmt.Sprintf("../../gate/bottleneck/testdata/stations/cpu-%d.pb.gz", rep))
+		if err != nil {
+			return err
+		}
+		b.AddProfile(recording.Profile{Side: recording.Head, Key: addKey, Kind: recording.CPUProfile, Rep: rep, N: 1000}, data)
+	}
+	return nil
 }
 
 // inShard makes the manifest that of shard "I/N", in which the benchmark has a
