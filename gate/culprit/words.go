@@ -8,13 +8,20 @@ import (
 	"strings"
 
 	"github.com/perfgate/perfgate/gate/profdiff"
+	"github.com/perfgate/perfgate/gate/recording"
 )
+
+// ofKind says what a time was spent on, where it is not the CPU.
+var ofKind = map[recording.ProfileKind]string{
+	recording.MutexProfile: " that others waited for its locks",
+	recording.BlockProfile: " of waiting",
+}
 
 // why puts the evidence against an owner into words.
 func (c *investigation) why(o *owner) string {
 	var parts []string
 	share := fmt.Sprintf("%.0f %% of the growth", 100*min(1, o.growth/c.growth))
-	cost := fmt.Sprintf("%s -> %s per operation", amount(o.change.Base, c.Data.Metric), amount(o.change.Head, c.Data.Metric))
+	cost := fmt.Sprintf("%s -> %s per operation%s", amount(o.change.Base, c.Data.Metric), amount(o.change.Head, c.Data.Metric), ofKind[c.Data.Kind])
 	switch {
 	case o.module:
 		parts = append(parts, fmt.Sprintf("the dependency changed (%s), and its code has %s: %s", o.detail, share, cost))
