@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perfgate/perfgate/gate/github/githubtest"
 )
@@ -30,28 +31,30 @@ policy:
     ignore: true
 baseline: baselines
 comment: %s
-waivers: %s
+waivers: allow
 `
 
 // TestAPullRequestInAct runs the workflows of `perfgate init` in act, as GitHub
-// would for three pull requests and two pushes: each stage needs what the one
-// before it left. What each step may claim is in the package's documentation.
+// would for three pull requests and a push. What of it is real is in the package's
+// documentation.
 func TestAPullRequestInAct(t *testing.T) {
 	s := newStage(t)
-	write(t, filepath.Join(s.work, "perfgate.yml"), fmt.Sprintf(policy, "on-change", "deny"))
+	write(t, filepath.Join(s.work, "perfgate.yml"), fmt.Sprintf(policy, "on-change"))
 	s.push("First")
 
-	t.Run("a slower change is told so, and refused", func(t *testing.T) {
+	until := time.Now().AddDate(0, 0, 30).Format(time.DateOnly)
+	accept := "Fill a basket\n\nPerf-Accept: Fill allocs/op <=40% until=" + until + " - it is worth it\nPerf-Accept: Fill B/op <=40% until=" + until + " - so is this\n"
+	t.Run("a slower change is refused, until a maintainer accepts it", func(t *testing.T) {
 		s := s.at(t)
-		s.isRefused(s.open("faster-they-said", s.repo, slower(t)))
+		s.isRefused(s.open("faster-they-said", s.repo, accept, slower(t)))
 	})
 	t.Run("so is a fork's, with a warning what its numbers are worth", func(t *testing.T) {
 		s := s.at(t)
-		s.isRefusedWithAWarning(s.open("main", s.server.AddFork(s.repo, "stranger/shop"), slower(t)))
+		s.isRefusedWithAWarning(s.open("main", s.server.AddFork(s.repo, "stranger/shop"), "Fill a basket", slower(t)))
 	})
 	t.Run("no change is no comment, or one of two lines", func(t *testing.T) {
 		s := s.at(t)
-		s.passes(s.open("docs", s.repo, func(dir string) { write(t, filepath.Join(dir, "README.md"), "A shop.\n") }))
+		s.passes(s.open("docs", s.repo, "Describe the shop", func(dir string) { write(t, filepath.Join(dir, "README.md"), "A shop.\n") }))
 	})
 	t.Run("what lands is measured again and becomes the baseline", func(t *testing.T) { s.at(t).isRecorded() })
 }
@@ -96,24 +99,29 @@ func (s *stage) isRefused(p pull) {
 
 	r = s.comment(p, run)
 	s.jobs(r, "comment:failure")
-	comments := s.repo.Comments(p.number)
-	if len(comments) != 1 || comments[0].Login != githubtest.ActionsBot {
-		s.fail(r, "there are %d comments: %+v", len(comments), comments)
-	}
-	s.contains(r, "the comment", comments[0].Body, "<!-- perfgate:comment v1 run=1 attempt=1 -->", "`Fill`", "`allocs/op`", "+33.3%")
-	if strings.Contains(comments[0].Body, "fork") {
-		s.fail(r, "it says something of a fork:\n%s", comments[0].Body)
+	first := s.onlyComment(r, p)
+	s.contains(r, "the comment", first.Body, "<!-- perfgate:comment v1 run=1 attempt=1 -->", "`Fill`", "`allocs/op`", "+33.3%", "it is worth it")
+	if strings.Contains(first.Body, "fork") {
+		s.fail(r, "it says something of a fork:\n%s", first.Body)
 	}
 	s.status(r, p, "failure", "regressed")
-	if got, want := r.outputs("comment", "perfgate")["comment-url"], fmt.Sprint(comments[0].ID); !strings.HasSuffix(got, want) {
+	if got := r.outputs("comment", "perfgate")["comment-url"]; !strings.HasSuffix(got, fmt.Sprint(first.ID)) {
 		s.fail(r, "the comment's address is %q", got)
 	}
 
-	// The workflow is run again: the same comment.
-	s.comment(p, run)
-	if again := s.repo.Comments(p.number); len(again) != 1 || again[0].ID != comments[0].ID {
-		s.fail(r, "a second run leaves the comments %+v", again)
+	// A maintainer approves this head, and the workflow is run again.
+	s.repo.SetRole("ann", "maintain")
+	s.repo.UpdatePull(p.number, func(g *githubtest.Pull) {
+		g.Reviews = append(g.Reviews, githubtest.Review{Login: "ann", State: "APPROVED", CommitID: p.head})
+	})
+	r = s.comment(p, run)
+	s.jobs(r, "comment:success")
+	again := s.onlyComment(r, p)
+	if again.ID != first.ID {
+		s.fail(r, "a second run makes another comment")
 	}
+	s.contains(r, "the comment", again.Body, "`ann`")
+	s.status(r, p, "success", "")
 }
 
 func (s *stage) isRefusedWithAWarning(p pull) {
@@ -121,11 +129,7 @@ func (s *stage) isRefusedWithAWarning(p pull) {
 	s.jobs(r, "measure:success gate:failure")
 	r = s.comment(p, run)
 	s.jobs(r, "comment:failure")
-	comments := s.repo.Comments(p.number)
-	if len(comments) != 1 {
-		s.fail(r, "there are %d comments", len(comments))
-	}
-	s.contains(r, "the comment", comments[0].Body, "`allocs/op`", "+33.3%", "fork")
+	s.contains(r, "the comment", s.onlyComment(r, p).Body, "`allocs/op`", "+33.3%", "fork")
 	s.status(r, p, "failure", "regressed")
 }
 
@@ -135,6 +139,7 @@ func (s *stage) passes(p pull) {
 	if got := r.outputs("gate", "perfgate"); got["exit-code"] != "0" || got["verdict"] != "no change" {
 		s.fail(r, "the outputs are %q", got)
 	}
+	s.contains(r, "the job summary", r.summary("gate"), "`Fill`", "`Total`")
 	r = s.comment(p, run)
 	s.jobs(r, "comment:success")
 	if comments := s.repo.Comments(p.number); len(comments) != 0 {
@@ -143,15 +148,15 @@ func (s *stage) passes(p pull) {
 	s.status(r, p, "success", "no change")
 
 	// The policy of the base branch counts, as it is when the comment is made.
-	write(s.t, filepath.Join(s.work, "perfgate.yml"), fmt.Sprintf(policy, "always", "deny"))
+	write(s.t, filepath.Join(s.work, "perfgate.yml"), fmt.Sprintf(policy, "always"))
 	s.push("Comment always")
 	r = s.comment(p, run)
 	s.jobs(r, "comment:success")
-	comments := s.repo.Comments(p.number)
-	if len(comments) != 1 {
-		s.fail(r, "always, and %d comments", len(comments))
+	body := s.onlyComment(r, p).Body
+	s.contains(r, "the comment", body, "perfgate: no change", "[all rows](https://github.example/octo/shop/actions/runs/")
+	if lines := strings.Count(strings.TrimSpace(body), "\n"); lines != 3 { // The marker and a blank line are the others.
+		s.fail(r, "the comment has more than two lines:\n%s", body)
 	}
-	s.contains(r, "the comment", comments[0].Body, "no change")
 }
 
 func (s *stage) isRecorded() {
@@ -170,6 +175,16 @@ func (s *stage) isRecorded() {
 		}
 	}
 	s.contains(r, "the manifest", manifest, after, "https://github.example/octo/shop/actions/runs/")
+}
+
+// onlyComment is the one comment that there may be, ours.
+func (s *stage) onlyComment(r result, p pull) githubtest.Comment {
+	s.t.Helper()
+	all := s.repo.Comments(p.number)
+	if len(all) != 1 || all[0].Login != githubtest.ActionsBot {
+		s.fail(r, "the comments are %+v", all)
+	}
+	return all[0]
 }
 
 // jobs compares how the jobs of a run ended, "job:result job:result".

@@ -106,13 +106,13 @@ type pull struct {
 	branch            string
 }
 
-// open opens a pull request of what change does to the work tree on main.
-func (s *stage) open(branch string, from *githubtest.Repo, change func(dir string)) pull {
+// open opens a pull request of one commit: what change does to the work tree of main.
+func (s *stage) open(branch string, from *githubtest.Repo, message string, change func(dir string)) pull {
 	s.t.Helper()
 	p := pull{headRepo: from, branch: branch, base: s.git("rev-parse", "main")}
 	s.git("checkout", "-q", "--detach", "main")
 	change(s.work)
-	p.head = s.commit("Change the basket")
+	p.head = s.commit(message)
 	s.git("checkout", "-q", "--detach", "main")
 	s.git("merge", "-q", "--no-ff", "-m", "Merge "+p.head+" into "+p.base, p.head)
 	p.merge = s.publish("HEAD")
