@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -103,7 +104,14 @@ func TestThePageIsCurrent(t *testing.T) {
 			listed++
 		}
 	}
-	if listed < 10 {
+	_, first, ok := strings.Cut(page, "## What to try first")
+	first, _, _ = strings.Cut(first, "## How it is measured")
+	for _, id := range regexp.MustCompile("`([a-z-]+@[^`]+)`").FindAllStringSubmatch(first, -1) {
+		if !strings.Contains(page, "<br>`"+id[1]+"` |") {
+			t.Errorf("the page proposes something for %s, which is not in its list", id[1])
+		}
+	}
+	if !ok || listed < 10 {
 		t.Errorf("the page lists %d bottlenecks", listed)
 	}
 	if _, err := UpdatePage("no markers", &Report{}); err == nil {
