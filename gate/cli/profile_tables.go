@@ -153,7 +153,10 @@ func labelKeys(d *profdiff.Data) []string {
 func (t profileTables) printSides() error {
 	shown := t.result.Shown()
 	if len(shown) == 0 {
-		fmt.Fprintf(t.env.Stdout, "\nno function differs by more than chance (8 replicates a side; false findings held at 1 %%)\n")
+		fmt.Fprintf(t.env.Stdout, "\nno function differs by more than chance (%d replicates of the base side; false findings held at 1 %%)\n", t.data.Runs()[profdiff.Base])
+		if t.result.TooFew {
+			fmt.Fprintf(t.env.Stdout, "too few samples to tell: a slowdown of the size that was measured shows in %.0f a side wherever it is\n", t.result.Needed)
+		}
 		return nil
 	}
 	fmt.Fprintf(t.env.Stdout, "\nfunctions that differ by more than chance (false findings held at 1 %%)\n\n    itself: base -> head            with calls: base -> head\n")
