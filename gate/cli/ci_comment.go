@@ -358,10 +358,11 @@ func (f finding) summary() (string, error) {
 	return b.String(), err
 }
 
-// confirmed: there is something to tell besides that nothing was found.
+// confirmed: there is something to tell besides that nothing was found, or that
+// nothing was found by a judge that the change has touched.
 func (f finding) confirmed() bool {
 	counts := f.in.Verdict.Counts
-	return f.exit() != verdict.ExitPass || len(f.in.PullRequest.Waivers) > 0 ||
+	return f.exit() != verdict.ExitPass || len(f.in.PullRequest.Waivers) > 0 || f.in.PullRequest.JudgeEdited() ||
 		slices.ContainsFunc([]verdict.Decision{verdict.Regressed, verdict.Improved, verdict.Waived, verdict.LayoutSensitive},
 			func(d verdict.Decision) bool { return counts[d] > 0 })
 }

@@ -84,6 +84,29 @@ func TestTheSuiteIsThatOfTheCommentingWorkflow(t *testing.T) {
 	}
 }
 
+// With the default policy of comments, too: a change that edits its judge does not
+// pass without a word.
+func TestAPassOfAChangeThatEditsItsJudgeIsTold(t *testing.T) {
+	for file, told := range map[string]bool{"perfgate.yml": true, ".github/workflows/perfgate.yml": true, "a_test.go": false, "a.go": false} {
+		t.Run(file, func(t *testing.T) {
+			h := newHub(t, plainPolicy)
+			h.propose(h.repo, "edits", githubtest.Commit{Files: map[string]string{"perfgate.yml": plainPolicy, file: lenient}, Message: "edit"})
+			h.uploadBundle(h.measured(3))
+			h.exits(h.tell(), verdict.ExitPass)
+			h.status(h.head, "success")
+			last := h.repo.Statuses(h.head)[0].Description
+			if strings.HasPrefix(last, "touches what judges it: ") != told {
+				t.Errorf("status %q", last)
+			}
+			if told {
+				h.said("touches what judges it", file)
+			} else {
+				h.saidNothing()
+			}
+		})
+	}
+}
+
 // A tag may have the name of the branch, and another policy.
 func TestTheBaseBranchIsReadByItsCommit(t *testing.T) {
 	h := newHub(t, plainPolicy)

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -41,6 +42,13 @@ type WaiverRequest struct {
 	ApprovedBy string // login of the reviewer; empty where nobody approved
 }
 
+// JudgeEdited: the pull request touches policy, the suite's list, baselines, the
+// workflow or the gate. Tests alone do not count, though they are listed: most
+// changes come with some, and a benchmark whose definition differs is not compared.
+func (c *PullRequestContext) JudgeEdited() bool {
+	return slices.ContainsFunc(c.SuiteChanged, func(file string) bool { return !strings.HasSuffix(file, "_test.go") })
+}
+
 // incomplete: parts are missing.
 func (in Input) incomplete() bool {
 	return in.PullRequest != nil && len(in.PullRequest.Incomplete) > 0
@@ -53,11 +61,18 @@ func (in Input) fork() bool { return in.PullRequest != nil && in.PullRequest.For
 const statusMax = 140
 
 // StatusDescription is the verdict in the one line that stands beside a commit
-// status: its words, and counts.
+// status: its words, and counts, behind what weakens them.
 func StatusDescription(in Input) string {
-	text := in.headline()
+	var caveats []string
 	if in.fork() {
-		text = "advisory, from a fork: " + text
+		caveats = append(caveats, "advisory, from a fork")
+	}
+	if in.PullRequest != nil && in.PullRequest.JudgeEdited() {
+		caveats = append(caveats, "touches what judges it")
+	}
+	text := in.headline()
+	if len(caveats) > 0 {
+		text = strings.Join(caveats, ", ") + ": " + text
 	}
 	if utf8.RuneCountInString(text) > statusMax {
 		text = clip(text, statusMax-1) // and the ellipsis
