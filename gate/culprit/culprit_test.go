@@ -218,6 +218,15 @@ func TestAChangedConstantIsSuspectedByWhoMentionsIt(t *testing.T) {
 	}
 }
 
+// The whole program mentions the constant, and there is nothing else to suspect.
+func TestAConstantThatEverythingMentionsIsSuspectedWithCaution(t *testing.T) {
+	f := find(t, []cost{{"m.Bench m.Run sha.Sum", 300, 900}, {"m.Bench m.Run", 100, 100}}, touched("const batchSize:m.Run"))
+	first(t, f, "m.batchSize", .35)
+	if f.Suspects[0].Confidence > .45 || len(f.Suspects) != 2 || !f.Suspects[1].Outside {
+		t.Errorf("suspects %+v", f.Suspects)
+	}
+}
+
 func TestTheCollectorsWorkIsThatOfWhoAllocates(t *testing.T) {
 	costs := []cost{{"runtime.gcBgMarkWorker runtime.scanobject", 50, 200}, {"m.Bench m.Run m.Alloc", 100, 110}, {"m.Bench m.Run m.Quiet", 300, 300}}
 	alloc := data(t, 2, []cost{{"m.Bench m.Run m.Alloc", 100, 400}, {"m.Bench m.Run m.Quiet", 100, 100}}, nil)
