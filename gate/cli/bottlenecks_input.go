@@ -203,6 +203,8 @@ func (r *bottlenecksRun) readBundle(context.Context) error {
 		return fmt.Errorf("bottlenecks: %w", err)
 	}
 	r.scope.Module = b.Manifest.Module
+	// A bundle does not say what makes the load. The policy here may, if there is one
+	// that can be read; --load says it anywhere.
 	if policy, err := readPolicy(r.env.Dir); err == nil {
 		r.addLoad(policy)
 	}
