@@ -68,7 +68,7 @@ func runCIComment(ctx context.Context, env *Env, args []string) int {
 	flags.StringVar(&c.module, "module", ".", "the module is in the folder `DIR` of the repository")
 	flags.StringVar(&c.config, "config", configFile, "read the policy from `PATH` of the base branch; relative to the module")
 	flags.StringVar(&c.suite, "suite", "", "the suite that has to be measured is `NAME` of perfgate.yml (default: smoke, or the only one)")
-	flags.StringVar(&c.context, "status", statusContext, "set the commit status of this `NAME`")
+	flags.StringVar(&c.context, "status", statusContext, "set the commit status of this `NAME`; changes for another branch than the default one have the branch behind it, in parentheses")
 	flags.StringVar(&author, "author", "", "the token comments as `LOGIN` (default: "+github.DefaultAuthor+")")
 	flags.Var(&c.failOn, "fail-on", "what makes the exit code and the commit status fail, `WHAT`: regression (and whatever kept the suite from being measured), or never")
 	flags.Usage = env.usageOf(flags, "ci comment [flags]", "Tells a pull request, or a merge group, what the run that ended has measured: recomputes the verdict\nfrom the uploaded samples with the base branch's policy, comments, and sets a commit status.\n"+
@@ -159,7 +159,7 @@ func (c *ciComment) admit(ctx context.Context, err error) {
 		return
 	}
 	_ = c.api.SetStatus(ctx, c.run.HeadSHA, github.Status{
-		State: "error", Context: c.context, Description: "no verdict: GitHub's API did not answer as it should; run the commenting job again", TargetURL: c.run.URL,
+		State: "error", Context: c.statusName(), Description: "no verdict: GitHub's API did not answer as it should; run the commenting job again", TargetURL: c.run.URL,
 	})
 }
 
@@ -213,7 +213,7 @@ func (c *ciComment) tell(ctx context.Context, f finding) error {
 	if commentErr == nil && !newest {
 		return &droppedError{"a newer run has commented already"}
 	}
-	status := github.Status{Context: c.context, State: c.state(f), Description: f.description(), TargetURL: c.run.URL}
+	status := github.Status{Context: c.statusName(), State: c.state(f), Description: f.description(), TargetURL: c.run.URL}
 	if url != "" {
 		status.TargetURL = url
 	}
@@ -223,6 +223,17 @@ func (c *ciComment) tell(ctx context.Context, f finding) error {
 		c.unlessReadOnly(commentErr, "comment on the pull request", "pull-requests"),
 		c.unlessReadOnly(statusErr, "set the commit status", "statuses"),
 		setOutputs(c.runner, map[string]string{"verdict": f.words(), "exit-code": fmt.Sprint(f.exit()), "comment-url": url}))
+}
+
+// statusName is what the status is called. A status belongs to a commit and not to
+// a pull request: what a change is worth against one branch, by that branch's
+// policy, must not be taken for its worth against another one to which the pull
+// request is moved.
+func (c *ciComment) statusName() string {
+	if c.baseRef == c.pr.DefaultBranch {
+		return c.context
+	}
+	return c.context + " (" + c.baseRef + ")"
 }
 
 // unlessReadOnly tells, in the log, what the token may not do; that is no failure.

@@ -266,7 +266,7 @@ func TestARetargetedPullRequestIsNotToldAboutItsOldBase(t *testing.T) {
 	h.repo.UpdatePull(h.number, func(p *githubtest.Pull) { p.BaseRef = "release" })
 	h.exits(h.tell(), verdict.ExitNotMeasured)
 	h.said("is not part of branch release")
-	h.status(h.head, "error")
+	h.statusOf("perfgate (release)", h.head, "error")
 }
 
 const lenient = "version: 1\npolicy:\n- fail-on: never\n"

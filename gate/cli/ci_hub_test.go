@@ -182,11 +182,16 @@ func (h *hub) saidNothing() {
 // status wants this state as the last one of a commit, or none where it is empty.
 func (h *hub) status(sha, want string) {
 	h.t.Helper()
+	h.statusOf("perfgate", sha, want)
+}
+
+func (h *hub) statusOf(context, sha, want string) {
+	h.t.Helper()
 	got := ""
 	if all := h.repo.Statuses(sha); len(all) > 0 {
 		last := all[len(all)-1]
 		got = last.State
-		if last.Context != "perfgate" || last.Description == "" {
+		if last.Context != context || last.Description == "" {
 			h.t.Errorf("status %+v", last)
 		}
 	}

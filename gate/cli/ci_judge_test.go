@@ -107,6 +107,26 @@ func TestAPassOfAChangeThatEditsItsJudgeIsTold(t *testing.T) {
 	}
 }
 
+// A commit's status outlives the base that its pull request had: a pass by the
+// policy of another branch must not satisfy what the main branch requires.
+func TestAPassAgainstAnotherBranchIsNoneForTheMainOne(t *testing.T) {
+	h := newHub(t, plainPolicy)
+	lax := h.repo.AddCommit(githubtest.Commit{Parents: []string{h.base}, Files: map[string]string{"perfgate.yml": lenient}, Message: "lax"})
+	h.repo.SetBranch("lax", lax)
+	h.repo.UpdatePull(h.number, func(p *githubtest.Pull) { p.BaseRef = "lax" })
+	h.uploadBundle(h.measured(5))
+	h.exits(h.tell(), verdict.ExitPass)
+	h.statusOf("perfgate (lax)", h.head, "success")
+	h.repo.UpdatePull(h.number, func(p *githubtest.Pull) { p.BaseRef = "main" })
+	for _, s := range h.repo.Statuses(h.head) {
+		if s.Context == "perfgate" {
+			t.Errorf("main has the status %+v", s)
+		}
+	}
+	h.exits(h.tell(), verdict.ExitRegression)
+	h.status(h.head, "failure")
+}
+
 // A tag may have the name of the branch, and another policy.
 func TestTheBaseBranchIsReadByItsCommit(t *testing.T) {
 	h := newHub(t, plainPolicy)

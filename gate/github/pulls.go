@@ -70,7 +70,7 @@ func pullRequest(p *github.PullRequest) PullRequest {
 	return PullRequest{
 		Number: p.GetNumber(), Open: p.GetState() == "open", URL: p.GetHTMLURL(),
 		HeadSHA: head.GetSHA(), HeadRef: head.GetRef(), HeadRepo: head.GetRepo().GetFullName(), HeadRepoID: head.GetRepo().GetID(),
-		BaseRef: base.GetRef(), BaseSHA: base.GetSHA(), Fork: head.GetRepo().GetID() != base.GetRepo().GetID(),
+		BaseRef: base.GetRef(), BaseSHA: base.GetSHA(), DefaultBranch: base.GetRepo().GetDefaultBranch(), Fork: head.GetRepo().GetID() != base.GetRepo().GetID(),
 		Author: p.GetUser().GetLogin(), authorID: p.GetUser().GetID(),
 		files: p.GetChangedFiles(), commits: p.GetCommits(),
 	}

@@ -43,7 +43,9 @@ type PullRequest struct {
 	HeadRepo         string
 	HeadRepoID       int64
 	BaseRef, BaseSHA string
-	URL              string
+	// DefaultBranch is that of the repository that the pull request is for.
+	DefaultBranch string
+	URL           string
 	// Fork: the head is in another repository than the base.
 	Fork bool
 	// Author is the login of who opened it; empty for a deleted account.
