@@ -305,9 +305,9 @@ func (c *ciComment) conclude(f finding, err error) int {
 		fmt.Fprintf(c.env.Stdout, "verdict: %s (exit %d)\n", f.words(), f.exit())
 		c.env.verdictShown = true
 		return c.failOn.exit(f.exit())
-	case errors.As(err, &dropped), errors.As(err, &stale):
+	case errors.As(err, &dropped), errors.As(err, &stale), errors.As(err, &identity) && identity.Gone:
 		c.notice("nothing is posted: this run is no longer the last word", err)
-		fmt.Fprintf(c.env.Stdout, "nothing posted: %v\nverdict: none, it is for a newer run to give (exit %d)\n", err, verdict.ExitPass)
+		fmt.Fprintf(c.env.Stdout, "nothing posted: %v\nverdict: none, nobody waits for this one (exit %d)\n", err, verdict.ExitPass)
 		return verdict.ExitPass
 	case errors.As(err, &identity):
 		c.notice("nothing is posted: it is not certain where it belongs", err)

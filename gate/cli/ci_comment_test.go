@@ -111,11 +111,29 @@ func TestTheArtifactDoesNotChooseThePullRequest(t *testing.T) {
 	}
 }
 
+// Whoever merges or pushes while a run goes on is not told of a failure.
+func TestARunThatNobodyWaitsForIsNoFailure(t *testing.T) {
+	for name, change := range map[string]func(p *githubtest.Pull, h *hub){
+		"the head moved on": func(p *githubtest.Pull, h *hub) { p.HeadSHA = h.base },
+		"closed":            func(p *githubtest.Pull, _ *hub) { p.Closed = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHub(t, chattyPolicy)
+			h.repo.UpdatePull(h.number, func(p *githubtest.Pull) { change(p, h) })
+			h.uploadBundle(h.measured(5))
+			h.exits(h.tell(), verdict.ExitPass)
+			h.saidNothing()
+			h.status(h.head, "")
+			if summary := h.read(h.summary); !strings.Contains(summary, "nothing is posted") || !strings.Contains(summary, "its branch moved on") {
+				t.Errorf("summary:\n%s", summary)
+			}
+		})
+	}
+}
+
 // Without one certain place nothing is posted.
 func TestNothingIsPostedWhereTheIdentityIsNotCertain(t *testing.T) {
 	for name, change := range map[string]func(h *hub){
-		"the head moved on": func(h *hub) { h.repo.UpdatePull(h.number, func(p *githubtest.Pull) { p.HeadSHA = h.base }) },
-		"closed":            func(h *hub) { h.repo.UpdatePull(h.number, func(p *githubtest.Pull) { p.Closed = true }) },
 		"one head in two pull requests": func(h *hub) {
 			h.repo.SetBranch("release", h.base)
 			h.repo.AddPull(githubtest.Pull{HeadRef: "feature", BaseRef: "release"})

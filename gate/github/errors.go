@@ -57,12 +57,16 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // An IdentityError says why a run cannot be tied to one pull request. Nothing
 // may be posted then; the reason belongs into the job summary.
-type IdentityError struct{ Reason string }
+type IdentityError struct {
+	Reason string
+	// Gone: no open pull request has the head any more, so there is nobody to be told.
+	Gone bool
+}
 
 func (e *IdentityError) Error() string { return "github: " + e.Reason }
 
 func identity(format string, args ...any) error {
-	return &IdentityError{fmt.Sprintf(format, args...)}
+	return &IdentityError{Reason: fmt.Sprintf(format, args...)}
 }
 
 // A StaleError says that a pull request is no longer what was measured.

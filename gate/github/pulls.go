@@ -48,7 +48,7 @@ func onlyOne(fitting []PullRequest, run Run) (PullRequest, error) {
 	head := fmt.Sprintf("the head %s:%s at %.12s", run.HeadRepo, run.HeadBranch, run.HeadSHA)
 	switch len(fitting) {
 	case 0:
-		return PullRequest{}, identity("no open pull request has %s: it was closed, or its branch moved on", head)
+		return PullRequest{}, &IdentityError{Gone: true, Reason: fmt.Sprintf("no open pull request has %s: it was closed, or its branch moved on", head)}
 	case 1:
 		return fitting[0], nil
 	}
