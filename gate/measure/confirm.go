@@ -51,7 +51,7 @@ func (s *session) confirm(ctx context.Context, channel recording.Channel, plans 
 				s.Warnings = append(s.Warnings, fmt.Sprintf("%s was found slower and the budget ended after %d of %d relinked layouts", p.key, n, layoutsPerTest))
 				break
 			}
-			s.report(Progress{Phase: "relinked layouts", Detail: p.key.Name, Done: n + 1, Planned: layoutsPerTest})
+			s.report(Progress{Phase: "relinked layouts", Detail: p.key.Name, Done: n, Planned: layoutsPerTest})
 			if err := s.onLayout(ctx, channel, p, s.Seed>>1+uint64(n)+1, pairs); err != nil {
 				return err
 			}
