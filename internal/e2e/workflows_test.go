@@ -62,6 +62,7 @@ type file struct {
 // ownWorkflows are all files that are ours to get right.
 func ownWorkflows(t *testing.T) []file {
 	t.Helper()
+	needNode(t, "@actions", "languageservice")
 	fresh := t.TempDir()
 	if err := os.CopyFS(fresh, os.DirFS("testdata/module")); err != nil {
 		t.Fatal(err)
