@@ -37,7 +37,7 @@ func (j *judge) canary(b recording.Bundle) error {
 	for _, key := range keys {
 		s := tests[key]
 		if p := min(s.PWorse(), s.PBetter()); 2*float64(len(keys))*p <= AlphaCanary {
-			j.outcomes = append(j.outcomes, recording.Outcome{Key: key, Side: recording.Base, Kind: recording.Void,
+			j.note(recording.Outcome{Key: key, Side: recording.Base, Kind: recording.Void,
 				Detail: fmt.Sprintf("the canary sang: %d pairs of the base side with itself differ (p = %.2g), so no difference of this session means anything; look at the machine with `perfgate doctor` and run again", s.Pairs(), p)})
 		}
 	}

@@ -28,9 +28,9 @@ func Decide(b recording.Bundle) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	j := judge{
-		manifest: &b.Manifest, tracker: tracker,
-		outcomes: slices.Clone(b.Manifest.Outcomes),
+	j := judge{manifest: &b.Manifest, tracker: tracker, byName: map[benchmark][]int{}}
+	for _, o := range b.Manifest.Outcomes {
+		j.note(o)
 	}
 	if j.layouts, err = compare.Layouts(b); err != nil {
 		return Verdict{}, err
@@ -81,8 +81,20 @@ type judge struct {
 	tracker  *Tracker
 	layouts  map[recording.Test][]compare.LayoutEffect
 	outcomes []recording.Outcome
+	// byName are their places: many tests look among many outcomes.
+	byName map[benchmark][]int
 	// failed: a required row is undecided.
 	failed bool
+}
+
+// benchmark is a benchmark whatever its GOMAXPROCS, or with an empty name a package.
+type benchmark struct{ pkg, name string }
+
+// note adds an outcome.
+func (j *judge) note(o recording.Outcome) {
+	of := benchmark{o.Key.Pkg, o.Key.Name}
+	j.byName[of] = append(j.byName[of], len(j.outcomes))
+	j.outcomes = append(j.outcomes, o)
 }
 
 func (j *judge) row(c compare.Change) Row {
@@ -252,24 +264,34 @@ func (j *judge) tooFew(r *Row, detail string) {
 		r.Why += "; " + string(o.Kind)
 		return
 	}
-	j.outcomes = append(j.outcomes, recording.Outcome{Key: r.Change.Test.Key, Kind: recording.TooFew, Detail: detail})
+	j.note(recording.Outcome{Key: r.Change.Test.Key, Kind: recording.TooFew, Detail: detail})
 }
 
-// outcomeOf finds an outcome (of the given kinds, or any) that speaks of the
+// outcomeOf finds the first outcome (of the given kinds, or any) that speaks of the
 // benchmark or its package. GOMAXPROCS does not matter: whichever run of it
 // crashed, the benchmark did. Nor does a sub-benchmark's own name where the
 // whole function has an outcome.
 func (j *judge) outcomeOf(key recording.Key, kinds ...recording.OutcomeKind) *recording.Outcome {
-	for i := range j.outcomes {
-		o := &j.outcomes[i]
-		if len(kinds) > 0 && !slices.Contains(kinds, o.Kind) || o.Key.Pkg != key.Pkg {
-			continue
-		}
-		if o.Key.Name == "" || o.Key.Name == key.Name || strings.HasPrefix(key.Name, o.Key.Name+"/") {
-			return o
+	first := len(j.outcomes)
+	look := func(name string) {
+		for _, i := range j.byName[benchmark{key.Pkg, name}] {
+			if len(kinds) == 0 || slices.Contains(kinds, j.outcomes[i].Kind) {
+				first = min(first, i)
+				return
+			}
 		}
 	}
-	return nil
+	look("")
+	for i, c := range key.Name {
+		if c == '/' {
+			look(key.Name[:i])
+		}
+	}
+	look(key.Name)
+	if first == len(j.outcomes) {
+		return nil
+	}
+	return &j.outcomes[first]
 }
 
 // unplanned fails closed on benchmarks of the plan that no test compares and no
@@ -282,7 +304,7 @@ func (j *judge) unplanned() {
 	for _, b := range j.manifest.Benchmarks {
 		name := recording.Key{Pkg: b.Key.Pkg, Name: b.Key.Name}
 		if b.Channel != recording.Unchanged && !tested[name] && j.outcomeOf(b.Key) == nil {
-			j.outcomes = append(j.outcomes, recording.Outcome{Key: b.Key, Kind: recording.TooFew,
+			j.note(recording.Outcome{Key: b.Key, Kind: recording.TooFew,
 				Detail: "it is in the plan, but none of its units is tested"})
 		}
 	}
