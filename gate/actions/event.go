@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
 // eventBytesMax bounds the event's file: GitHub itself caps a payload at 25 MB.
@@ -72,8 +73,15 @@ type WorkflowRun struct {
 
 // Event reads the event's file.
 func (r Runner) Event() (Event, error) {
-	if r.eventPath == "" || r.eventName == "" {
-		return Event{}, errors.New("reading the event: GITHUB_EVENT_NAME and GITHUB_EVENT_PATH are not set: this command is a step of a workflow")
+	var unset []string
+	if r.eventName == "" {
+		unset = append(unset, "GITHUB_EVENT_NAME")
+	}
+	if r.eventPath == "" {
+		unset = append(unset, "GITHUB_EVENT_PATH")
+	}
+	if len(unset) > 0 {
+		return Event{}, fmt.Errorf("reading the event: not set: %s, which the runner gives to each step of a workflow", strings.Join(unset, " and "))
 	}
 	f, err := os.Open(r.eventPath)
 	if err != nil {
@@ -89,7 +97,7 @@ func (r Runner) Event() (Event, error) {
 	}
 	e, err := ParseEvent(r.eventName, data)
 	if err != nil {
-		return Event{}, fmt.Errorf("reading the event %s: %w", r.eventName, err)
+		return Event{}, fmt.Errorf("reading the event %s from %s: %w", r.eventName, r.eventPath, err)
 	}
 	return e, nil
 }

@@ -80,3 +80,23 @@ func TestTheEventsFileIsBounded(t *testing.T) {
 		t.Error("outside a workflow there is an event")
 	}
 }
+
+func TestAnEventThatCannotBeReadNamesWhatIsWrong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(path, []byte(`{"pull_request":`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		env  map[string]string
+		want string
+	}{
+		{map[string]string{}, "not set: GITHUB_EVENT_NAME and GITHUB_EVENT_PATH,"},
+		{map[string]string{"GITHUB_EVENT_NAME": "push"}, "not set: GITHUB_EVENT_PATH,"},
+		{map[string]string{"GITHUB_EVENT_PATH": path}, "not set: GITHUB_EVENT_NAME,"},
+		{map[string]string{"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": path}, "pull_request from " + path},
+	} {
+		if _, err := newRunner(t, c.env).Event(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v; want it to name %q", c.env, err, c.want)
+		}
+	}
+}
