@@ -214,6 +214,43 @@ func BenchmarkWork(b *testing.B) {
 }
 `
 
+const frugalBenchmark = `package work
+
+import "testing"
+
+func BenchmarkWork(b *testing.B) {
+	x := 0
+	for b.Loop() {
+		for i := range 20000 {
+			x ^= i * x << 1
+		}
+	}
+	if x == 1 {
+		b.Fatal(x)
+	}
+}
+`
+
+// What the profiler allocates itself would be most of what a benchmark allocates
+// that allocates little.
+func TestAProfileHasNothingOfTheProfilers(t *testing.T) {
+	for _, p := range profilesOf(t, frugalBenchmark, 100*time.Millisecond, recording.AllocProfile) {
+		parsed, err := recording.DecodeProfile(p.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range parsed.Sample {
+			for _, l := range s.Location {
+				for _, line := range l.Line {
+					if strings.Contains(line.Function.Name, "perfgate") || strings.HasPrefix(line.Function.Name, "runtime/pprof.") {
+						t.Fatalf("%d allocations in %s", s.Value[0], line.Function.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
 // A benchmark whose timer stops and starts once more, to wait for what is still on
 // its way, has the part before in its profile too.
 func TestAProfileHasAllTimedParts(t *testing.T) {

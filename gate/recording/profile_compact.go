@@ -95,7 +95,13 @@ func CompactProfile(raw, before []byte, rest ...[]byte) ([]byte, error) {
 	return data, nil
 }
 
-// since subtracts an earlier profile of the same process.
+// profilerFrame begins the names of the functions that take the profiles (hook in
+// gate/measure). What they allocate while they write the earlier one is in the
+// later one, and is not the benchmark's.
+const profilerFrame = "testing.(*perfgateProfiler)."
+
+// since subtracts an earlier profile of the same process, and what it took to
+// write that.
 func since(p *profile.Profile, before []byte) (*profile.Profile, error) {
 	earlier, err := profile.ParseData(before)
 	if err != nil {
@@ -106,7 +112,20 @@ func since(p *profile.Profile, before []byte) (*profile.Profile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("subtracting the profile before: %w", err)
 	}
+	p.Sample = slices.DeleteFunc(p.Sample, profilers)
 	return p, nil
+}
+
+// profilers tells whether a sample is of the profiler's own work.
+func profilers(s *profile.Sample) bool {
+	for _, at := range s.Location {
+		for _, line := range at.Line {
+			if line.Function != nil && strings.HasPrefix(line.Function.Name, profilerFrame) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // EncodeProfile is the form of a profile in a bundle.
