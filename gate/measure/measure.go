@@ -32,7 +32,7 @@ type Stopper interface {
 
 // Progress is what a person is told while it measures.
 type Progress struct {
-	Phase     string // "building", "planning", "exact", "co-run", "wall"
+	Phase     string // "listing", "building", "planning", "exact", "co-run", "wall"
 	Detail    string // the benchmark or package at hand
 	Done      int
 	Planned   int // 0 where unknown
@@ -152,6 +152,7 @@ type session struct {
 	exact      map[recording.Key]*exactRuns
 	redefined  map[string]string
 	round      int
+	built      time.Time // the end of building
 	stopper    Stopper
 	Result
 }
@@ -200,7 +201,12 @@ func (s *session) late(key recording.Key) bool {
 		return false
 	}
 	s.OutOfTime = true
-	s.outcome(key, "", recording.TooFew, "the budget ended before its turn; give more with --budget, or choose fewer benchmarks")
+	why := "the budget ended before its turn; give more with --budget, or choose fewer benchmarks"
+	if !s.built.Before(s.Deadline) {
+		// With an empty build cache that is how the first run on a slow machine ends.
+		why = "building used up the whole budget; run again with what the go command's cache now holds, or give more with --budget"
+	}
+	s.outcome(key, "", recording.TooFew, why)
 	return true
 }
 
@@ -214,7 +220,7 @@ func (s *session) build(ctx context.Context) error {
 	if s.overlay, err = s.prepare(); err != nil {
 		return err
 	}
-	s.report(Progress{Phase: "building", Detail: "listing packages"})
+	s.report(Progress{Phase: "listing", Detail: "packages"})
 	if s.head, err = s.list(ctx, recording.Head, s.HeadTop, s.HeadDir); err != nil {
 		return err
 	}
@@ -241,6 +247,7 @@ func (s *session) build(ctx context.Context) error {
 			}
 		}
 	}
+	s.built = time.Now()
 	return nil
 }
 
