@@ -110,8 +110,8 @@ func (c docCommand) run(t *testing.T, dir string) {
 	}
 }
 
-// docsFiles are a module with the names that the pages use: a package below
-// ./mir, a benchmark that matches Mempool, the suites smoke and gate.
+// docsFiles are a module with the names that the pages use: the package
+// ./benchsuite/micro, a benchmark that matches Submit, the suites smoke and gate.
 var docsFiles = map[string]string{
 	"go.mod": "module example.org/shop\n\ngo 1.24\n",
 	"perfgate.yml": `version: 1
@@ -124,8 +124,8 @@ suites:
     budget: 60s
 baseline: baselines
 `,
-	"mir/sum.go": `// Package mir stands in for the package that the documents measure.
-package mir
+	"benchsuite/micro/sum.go": `// Package micro stands in for the package that the documents measure.
+package micro
 
 // Sum is the work.
 func Sum(n int) int {
@@ -136,11 +136,11 @@ func Sum(n int) int {
 	return total
 }
 `,
-	"mir/sum_test.go": `package mir
+	"benchsuite/micro/sum_test.go": `package micro
 
 import "testing"
 
-func BenchmarkMempool(b *testing.B) {
+func BenchmarkSubmit(b *testing.B) {
 	got := 0
 	for b.Loop() {
 		got += Sum(1000)
@@ -150,8 +150,8 @@ func BenchmarkMempool(b *testing.B) {
 	}
 }
 `,
-	"old.txt": strings.Repeat("BenchmarkMempool-8 100 101 ns/op\n", 10),
-	"new.txt": strings.Repeat("BenchmarkMempool-8 100 102 ns/op\n", 10),
+	"old.txt": strings.Repeat("BenchmarkSubmit-8 100 101 ns/op\n", 10),
+	"new.txt": strings.Repeat("BenchmarkSubmit-8 100 102 ns/op\n", 10),
 }
 
 // newDocsModule makes the module, in a repository with the tags v1 and v2, a
@@ -175,7 +175,7 @@ func newDocsModule(t *testing.T) string {
 	for _, step := range []string{
 		"perfgate baseline record BUNDLE",
 		"git init -q -b main && git add -A && " + git + " commit -q -m first && git tag v1",
-		"echo // Second. >>mir/sum.go && git add -A && " + git + " commit -q -m second && git tag v2",
+		"echo // Second. >>benchsuite/micro/sum.go && git add -A && " + git + " commit -q -m second && git tag v2",
 	} {
 		cmd := exec.Command("sh", "-c", step)
 		cmd.Dir = dir
@@ -203,4 +203,22 @@ func TestCommandsAreFoundInConsoleBlocksOnly(t *testing.T) {
 			t.Errorf("found %+v, want %+v", got[i], want[i])
 		}
 	}
+}
+
+// The pages are read in a clone of this repository, and their commands pasted there.
+func TestTheDocumentsNameABenchmarkOfThisRepository(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "benchsuite", "micro", "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "\nfunc BenchmarkSubmit(") {
+			return
+		}
+	}
+	t.Error("benchsuite/micro has no benchmark Submit, which the documents measure")
 }
