@@ -236,13 +236,21 @@ func readResults(dir string, attempt int) (artifact.Results, error) {
 	if attempt == 0 {
 		attempt = artifact.AttemptMax
 	}
-	fsys := os.DirFS(dir)
-	if _, err := fs.Stat(fsys, "."); errors.Is(err, fs.ErrNotExist) {
-		return artifact.Results{}, artifact.ErrNone
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		// A download of no artifact at all makes none.
+		return artifact.Results{}, fmt.Errorf("%w: there is no folder %s", artifact.ErrNone, dir)
+	case err == nil && !info.IsDir():
+		return artifact.Results{}, fmt.Errorf("reading the results: %s is no folder", dir)
 	}
+	fsys := os.DirFS(dir)
 	data, err := fs.ReadFile(fsys, artifact.OutcomeFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return artifact.ReadFolders(fsys, attempt)
+		results, err := artifact.ReadFolders(fsys, attempt)
+		if errors.Is(err, artifact.ErrNone) {
+			err = fmt.Errorf("%w: none is in %s", err, dir)
+		}
+		return results, err
 	}
 	if err != nil {
 		return artifact.Results{}, fmt.Errorf("reading the results: %w", err)
