@@ -194,6 +194,15 @@ func TestCostThatMovedIsNoRegression(t *testing.T) {
 	}
 }
 
+func TestWhatMovedIsToldWhereItMatters(t *testing.T) {
+	for moved, told := range map[float64]bool{300: false, 30000: true} {
+		f := find(t, []cost{{"m.Bench m.Run m.Old", moved, 0}, {"m.Bench m.Run m.New", 0, 100000}}, touched("-Old", "+New"))
+		if s := first(t, f, "m.New", .5); strings.Contains(s.Why, "moved here from m.Old") != told {
+			t.Errorf("of 100,000 samples %.0f moved: %s", moved, s.Why)
+		}
+	}
+}
+
 func TestAPureRenameIsNotSuspected(t *testing.T) {
 	f := find(t, []cost{
 		{"m.Bench m.Run m.before", 300, 0}, {"m.Bench m.Run m.after", 0, 300}, {"m.Bench m.Run m.Slow", 100, 200},

@@ -17,6 +17,9 @@ var ofKind = map[recording.ProfileKind]string{
 	recording.BlockProfile: " of waiting",
 }
 
+// leastMoved is the part of an owner's growth that is worth telling where it was before.
+const leastMoved = .01
+
 // why puts the evidence against an owner into words.
 func (c *investigation) why(o *owner) string {
 	var parts []string
@@ -37,7 +40,7 @@ func (c *investigation) why(o *owner) string {
 		parts = append(parts, fmt.Sprintf("it changed, and with what it calls has %s: %s", share, cost))
 	}
 	parts = append(parts, o.notes...)
-	if o.moved > 0 {
+	if o.moved > leastMoved*(o.moved+o.growth) {
 		parts = append(parts, fmt.Sprintf("%s of it moved here from %s and do not count", amount(o.moved, c.Data.Metric), o.source))
 	}
 	if !o.change.Significant && o.gc == 0 {
