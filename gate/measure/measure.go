@@ -85,8 +85,10 @@ type Config struct {
 	// PlanLimit is the time limit of the first process of each benchmark function,
 	// whose duration is not known yet: past it, the benchmark counts as hung.
 	PlanLimit time.Duration
-	// Deadline ends the measuring; zero is no limit.
-	Deadline time.Time
+	// Deadline ends the measuring; zero is no limit. Where building took so long that
+	// less than MeasureAtLeast is left until then, it is moved.
+	Deadline       time.Time
+	MeasureAtLeast time.Duration
 	// NewStopper is called once the family of tests is registered.
 	NewStopper func(family []recording.Test, units map[string]recording.Unit) (Stopper, error)
 	// Profile is called when everything is measured, and says what to profile, the
@@ -247,8 +249,16 @@ func (s *session) build(ctx context.Context) error {
 			}
 		}
 	}
-	s.built = time.Now()
+	s.builtBy(time.Now())
 	return nil
+}
+
+// builtBy keeps some time for the measuring, however long the building took.
+func (s *session) builtBy(now time.Time) {
+	s.built = now
+	if least := now.Add(s.MeasureAtLeast); !s.Deadline.IsZero() && s.Deadline.Before(least) {
+		s.Deadline = least
+	}
 }
 
 // prepare writes the overlay, and gives the go command and the benchmarks places

@@ -202,6 +202,27 @@ func TestLongRunsDoNotHoldUpTheOthers(t *testing.T) {
 	}
 }
 
+func TestBuildingLeavesTimeForMeasuring(t *testing.T) {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		deadline time.Time
+		least    time.Duration
+		want     time.Time
+	}{
+		"enough is left":              {now.Add(time.Hour), time.Minute, now.Add(time.Hour)},
+		"too little is left":          {now.Add(time.Second), time.Minute, now.Add(time.Minute)},
+		"the budget is used up":       {now.Add(-time.Hour), time.Minute, now.Add(time.Minute)},
+		"a given budget is no longer": {now.Add(-time.Hour), 0, now},
+		"no limit stays none":         {time.Time{}, time.Minute, time.Time{}},
+	} {
+		s := &session{Config: Config{Deadline: c.deadline, MeasureAtLeast: c.least}}
+		s.builtBy(now)
+		if !s.Deadline.Equal(c.want) {
+			t.Errorf("%s: until %v, want %v", name, s.Deadline, c.want)
+		}
+	}
+}
+
 func TestTrimOutputIsSafeToShow(t *testing.T) {
 	got := trimOutput("/w/side/a.go:1: bad\x1b[31m\nnext\xff", "/w/side")
 	if want := "a.go:1: bad\uFFFD[31m\nnext\uFFFD"; got != want {

@@ -262,7 +262,7 @@ func (s *session) matchLeaves(key recording.Key, base, head []recording.Result) 
 	onBase, onHead := index(base), index(head)
 	for _, r := range base {
 		if _, ok := onHead[r.Key]; !ok {
-			s.outcome(r.Key, recording.Head, recording.Missing, "it runs on the base side and not on the head side; restore it, or accept its removal by merging the suite change on its own")
+			s.outcome(r.Key, recording.Head, recording.Missing, "it runs on the base side and not on the head side; restore it, or merge the removal on its own (its check stays red, and whoever may merges it)")
 			continue
 		}
 		s.plans = append(s.plans, s.newPlan(key.Pkg, r))

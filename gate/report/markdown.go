@@ -235,7 +235,7 @@ func (p page) action() string {
 	case p.Verdict.Headline == verdict.SuiteRegressed:
 		return p.regressedAction()
 	case p.incomplete():
-		return "see what is missing below, and run the job again"
+		return "see what is missing below: fix it, or run the job again"
 	case p.Verdict.Headline == verdict.SuiteNotMeasured && len(p.notMeasured()) == 0 && p.Verdict.Counts[verdict.Inconclusive] > 0:
 		return "give what policy requires to be decided more time"
 	case p.Verdict.Headline == verdict.SuiteNotMeasured:

@@ -42,7 +42,7 @@ func Redefined(base, head map[string]string) map[string]string {
 	for name, hash := range base {
 		if other, ok := head[name]; ok && other != hash {
 			out[name] = "the benchmark, or what it reaches in the suite's own packages, differs between the sides, so that they would not do the same work; " +
-				"merge the change of the suite on its own first, or let a policy rule of the base side's perfgate.yml ignore it"
+				"merge the change of the suite on its own first (nothing can be compared there, so that its check stays red, and whoever may merges it), or let a policy rule of the base side's perfgate.yml ignore it"
 		}
 	}
 	return out
