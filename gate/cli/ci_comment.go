@@ -129,6 +129,8 @@ type droppedError struct{ reason string }
 
 func (e *droppedError) Error() string { return e.reason }
 
+var errSuperseded = &droppedError{"a newer run has set the commit status already"}
+
 // do finds out what to say, to whom, and says it.
 func (c *ciComment) do(ctx context.Context) (finding, error) {
 	if err := c.identify(ctx); err != nil {
@@ -158,9 +160,9 @@ func (c *ciComment) admit(ctx context.Context, err error) {
 	if c.recheck(ctx) != nil {
 		return
 	}
-	_ = c.api.SetStatus(ctx, c.run.HeadSHA, github.Status{
+	_, _ = c.api.SetStatus(ctx, c.run.HeadSHA, github.Status{
 		State: "error", Context: c.statusName(), Description: "no verdict: GitHub's API did not answer as it should; run the commenting job again", TargetURL: c.run.URL,
-	})
+	}, c.order())
 }
 
 // identify finds the run, and the pull request or merge group that it was for. Of
@@ -218,7 +220,10 @@ func (c *ciComment) tell(ctx context.Context, f finding) error {
 		status.TargetURL = url
 	}
 	// The status decides: it is set whatever became of the comment.
-	statusErr := c.api.SetStatus(ctx, c.run.HeadSHA, status)
+	set, statusErr := c.api.SetStatus(ctx, c.run.HeadSHA, status, c.order())
+	if statusErr == nil && !set {
+		return errSuperseded
+	}
 	return errors.Join(
 		c.unlessReadOnly(commentErr, "comment on the pull request", "pull-requests"),
 		c.unlessReadOnly(statusErr, "set the commit status", "statuses"),
@@ -245,8 +250,8 @@ func (c *ciComment) unlessReadOnly(err error, what, permission string) error {
 	return nil
 }
 
-// recheck drops what is about a head that is no longer there, or about a run that
-// runs again.
+// recheck drops what is about a head that is no longer there, about a run that runs
+// again, or about one after which a newer one of the same head has spoken.
 func (c *ciComment) recheck(ctx context.Context) error {
 	if c.run.Event != "merge_group" {
 		if err := c.api.Recheck(ctx, *c.pr); err != nil {
@@ -260,7 +265,22 @@ func (c *ciComment) recheck(ctx context.Context) error {
 	if again.Attempt != c.run.Attempt || again.HeadSHA != c.run.HeadSHA {
 		return &droppedError{fmt.Sprintf("run %d is at attempt %d now: its end will be told", c.run.ID, again.Attempt)}
 	}
+	// Where that one had nothing to comment on, its status alone tells of it.
+	standing, err := c.api.StatusOrder(ctx, c.run.HeadSHA, c.statusName())
+	switch {
+	case errors.Is(err, github.ErrReadOnly):
+		return nil // Setting the status will say so.
+	case err != nil:
+		return err
+	case c.order().Less(standing):
+		return errSuperseded
+	}
 	return nil
+}
+
+// order is the place of what this run has to say among what others have.
+func (c *ciComment) order() github.Order {
+	return github.Order{Run: c.run.Number, Attempt: c.run.Attempt}
 }
 
 // comment edits or makes the one comment, where base policy wants one. newest is
@@ -276,8 +296,7 @@ func (c *ciComment) comment(ctx context.Context, f finding, text string) (url st
 			return "", true, err
 		}
 	}
-	order := github.Order{Run: c.run.Number, Attempt: c.run.Attempt}
-	url, posted, err := c.api.UpsertComment(ctx, c.pr.Number, commentMarker, text, order)
+	url, posted, err := c.api.UpsertComment(ctx, c.pr.Number, commentMarker, text, c.order())
 	if err != nil {
 		return "", true, err
 	}

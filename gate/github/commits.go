@@ -140,21 +140,6 @@ func (f content) decode() ([]byte, error) {
 	return data, err
 }
 
-// SetStatus sets a commit status, replacing that of the same context.
-func (c *Client) SetStatus(ctx context.Context, sha string, s Status) error {
-	if err := checkSHA(sha); err != nil {
-		return err
-	}
-	status := &github.RepoStatus{State: &s.State, Context: &s.Context, Description: &s.Description}
-	if s.TargetURL != "" {
-		status.TargetURL = &s.TargetURL
-	}
-	if _, _, err := c.api.Repositories.CreateStatus(repeatable(ctx), c.owner, c.name, sha, status); err != nil {
-		return fmt.Errorf("github: setting the status %s of %.12s: %w", s.Context, sha, clean(err))
-	}
-	return nil
-}
-
 // postsMax is how often a POST is sent whose outcome stays unknown.
 const postsMax = 3
 

@@ -84,7 +84,7 @@ func TestACommitHasItsParentsTreeAndMessage(t *testing.T) {
 		if _, err := w.client.Commit(t.Context(), bad); err == nil {
 			t.Errorf("%q was taken for a commit", bad)
 		}
-		if err := w.client.SetStatus(t.Context(), bad, github.Status{State: "success"}); err == nil {
+		if _, err := w.client.SetStatus(t.Context(), bad, github.Status{State: "success", TargetURL: "https://x/1"}, github.Order{}); err == nil {
 			t.Errorf("%q got a status", bad)
 		}
 		if err := w.client.CreateCheckRun(t.Context(), bad, github.CheckRun{Name: "n"}); err == nil {

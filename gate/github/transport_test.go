@@ -178,11 +178,12 @@ func TestACheckRunThatGotThroughIsNotCreatedTwice(t *testing.T) {
 func TestAStatusIsSentAgain(t *testing.T) {
 	w := newWorld(t)
 	w.times(1, "POST", "/statuses/"+w.head, answers(502, ""))
-	if err := w.client.SetStatus(t.Context(), w.head, github.Status{State: "failure", Context: "perfgate", Description: "d", TargetURL: "https://x/1"}); err != nil {
-		t.Error(err)
+	set, err := w.client.SetStatus(t.Context(), w.head, github.Status{State: "failure", Context: "perfgate", Description: "d", TargetURL: "https://x/1"}, github.Order{Run: 1, Attempt: 1})
+	if err != nil || !set {
+		t.Errorf("set %v, %v", set, err)
 	}
 	got := w.repo.Statuses(w.head)
-	if len(got) != 1 || got[0].State != "failure" || got[0].Context != "perfgate" || got[0].TargetURL != "https://x/1" {
+	if len(got) != 1 || got[0].State != "failure" || got[0].Context != "perfgate" || got[0].TargetURL != "https://x/1?perfgate=run-1-attempt-1" {
 		t.Errorf("statuses %+v", got)
 	}
 }
@@ -355,9 +356,10 @@ func TestAReadOnlyTokenIsRecognisedOnEveryWrite(t *testing.T) {
 	_, _, edit := w.upsert("new", github.Order{Run: 2, Attempt: 1})
 	w.repo.DeleteComment(id)
 	_, _, create := w.upsert("new", github.Order{Run: 2, Attempt: 1})
+	_, status := w.client.SetStatus(t.Context(), w.head, github.Status{State: "success", Context: "perfgate", TargetURL: "https://x/1"}, github.Order{Run: 2, Attempt: 1})
 	for what, err := range map[string]error{
 		"edit": edit, "create": create,
-		"status":    w.client.SetStatus(t.Context(), w.head, github.Status{State: "success", Context: "perfgate"}),
+		"status":    status,
 		"check run": w.client.CreateCheckRun(t.Context(), w.head, github.CheckRun{Name: "perfgate", Conclusion: "success"}),
 	} {
 		if !errors.Is(err, github.ErrReadOnly) || !strings.Contains(err.Error(), "Resource not accessible by integration") {

@@ -83,7 +83,7 @@ type Status struct {
 	State       string // error, failure, pending or success
 	Context     string
 	Description string // At most 140 characters.
-	TargetURL   string
+	TargetURL   string // The page that it leads to; it must have one.
 }
 
 // A CheckRun is a completed check run. It needs a token with checks: write.

@@ -29,6 +29,7 @@ var endpoints = map[string][]string{
 	"/repos/{owner}/{repo}/actions/runs/{run_id}/artifacts":                  {"GET"},
 	"/repos/{owner}/{repo}/check-runs":                                       {"POST"},
 	"/repos/{owner}/{repo}/collaborators/{username}/permission":              {"GET"},
+	"/repos/{owner}/{repo}/commits/{ref}/statuses":                           {"GET"},
 	"/repos/{owner}/{repo}/compare/{basehead}":                               {"GET"},
 	"/repos/{owner}/{repo}/contents/{path}":                                  {"GET"},
 	"/repos/{owner}/{repo}/git/blobs":                                        {"POST"},
@@ -226,9 +227,12 @@ func writes(s shop, c *github.Client) []operation {
 		}
 	}
 	other := s.repo.AddPull(githubtest.Pull{HeadRef: "feature/50%+faster", HeadSHA: s.base})
-	status := func(state string) func(context.Context) error {
+	status := func(state string, run int, want bool) func(context.Context) error {
 		return func(ctx context.Context) error {
-			return c.SetStatus(ctx, s.head, github.Status{State: state, Context: "perfgate", Description: strings.Repeat("é", 140), TargetURL: "https://github.example/octo/shop/actions/runs/1"})
+			set, err := c.SetStatus(ctx, s.head, github.Status{
+				State: state, Context: "perfgate", Description: strings.Repeat("é", 140), TargetURL: "https://github.example/octo/shop/actions/runs/1",
+			}, github.Order{Run: run, Attempt: 1})
+			return unless(set == want, err)
 		}
 	}
 	check := github.CheckRun{
@@ -238,10 +242,11 @@ func writes(s shop, c *github.Client) []operation {
 	return []operation{
 		{"comment, again", comment(s.pull, "newer", github.Order{Run: 3, Attempt: 1})},
 		{"comment, the first", comment(other, "first", github.Order{Run: 3, Attempt: 1})},
-		{"status success", status("success")},
-		{"status failure", status("failure")},
-		{"status error", status("error")},
-		{"status pending", status("pending")},
+		{"status success", status("success", 1, true)},
+		{"status failure", status("failure", 2, true)},
+		{"status error", status("error", 3, true)},
+		{"status pending", status("pending", 4, true)},
+		{"status of an older run", status("success", 3, false)},
 		{"check run", func(ctx context.Context) error { return c.CreateCheckRun(ctx, s.head, check) }},
 		{"one comment is left", func(context.Context) error {
 			ours := 0

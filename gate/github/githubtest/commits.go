@@ -186,6 +186,21 @@ func (c *call) status(st *Status) object {
 	}
 }
 
+// listStatuses has the one that was set last first.
+func listStatuses(c *call) (int, any) {
+	commit := c.resolve(c.r.PathValue("ref"))
+	if commit == nil {
+		return invalid("No commit found for SHA: " + c.r.PathValue("ref"))
+	}
+	all := []any{}
+	for _, st := range slices.Backward(c.repo.statuses) {
+		if st.SHA == commit.SHA {
+			all = append(all, c.status(st))
+		}
+	}
+	return http.StatusOK, paged(c, all)
+}
+
 // maxAnnotations is GitHub's limit for one request.
 const maxAnnotations = 50
 

@@ -28,6 +28,7 @@ func (s *Server) routes() *http.ServeMux {
 	on("DELETE", "/issues/comments/{id}", deleteComment, "issues", "pull-requests")
 
 	on("POST", "/statuses/{sha}", createStatus, "statuses")
+	on("GET", "/commits/{ref}/statuses", listStatuses)
 	on("POST", "/check-runs", createCheckRun, "checks")
 	on("GET", "/commits/{ref}/check-runs", listCheckRuns)
 
