@@ -272,7 +272,7 @@ func TestWhatBreaksInALaneEndsTheNodeAndNamesTheCulprit(t *testing.T) {
 		{"it emits to nobody", bad, func(out *mir.Out) { out.Emit(absent, note("x")) }, mir.ErrUnregistered, []string{"bad sent test.Note to absent"}},
 		{"it emits without end", bad, func(out *mir.Out) {
 			for range 2000 {
-				out.Emit(calm, note("x"))
+				out.Emit(bad, note("x")) // Which cannot take one before the last is there.
 			}
 		}, mir.ErrQueueFull, []string{"bad", "1000 events"}},
 		{"an input is for nobody", absent, nil, mir.ErrUnregistered, []string{"input", "absent"}},
