@@ -222,6 +222,7 @@ func (a *Availability) onReceived(e mir.Received, out *mir.Out) {
 func (a *Availability) onTick(out *mir.Out) {
 	a.ticking, a.spent = false, false
 	a.resend(out)
+	a.voidOld(out)
 	a.askAgain(out)
 	for i := range a.peers {
 		a.peers[i].answered = 0

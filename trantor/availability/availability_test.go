@@ -208,6 +208,29 @@ Once the empty batches are used nothing is left of the numbers.`, r.trace.Bytes(
 	}
 }
 
+// Peers that came up in epoch 1 know nobody who led epoch 0, and no epoch ends
+// where nothing is ordered.
+func TestABatchOfAnEarlierEpochThatNobodyWantsIsVoided(t *testing.T) {
+	r := newRig(t, config(0, 4))
+	r.feed(own("x"))
+	resend := func(until uint64) {
+		for r.a.Stats().Resent < until && r.a.Stats().Voided == 0 {
+			r.feed(tick{})
+		}
+	}
+	resend(2 * ResentMax)
+	r.feed(r.begun(1))
+	resend(3*ResentMax - 1)
+	if got := r.a.Stats(); got.Voided != 0 {
+		t.Fatalf("stats %+v: a batch is voided too early", got)
+	}
+	resend(4 * ResentMax)
+	if got := r.a.Stats(); got.Voided != 1 || got.Resent != 3*ResentMax {
+		t.Errorf("stats %+v, want the batch voided when it was sent again %d times in vain", got, ResentMax)
+	}
+	r.want("voidcert(0 by [0 2])", acked(2, voidID(0, 0)))
+}
+
 func TestAVoidBatchIsAcknowledgedBesideTheOneThatIsHeld(t *testing.T) {
 	r := newRig(t, config(0, 4))
 	r.want("ack(0)>[3]", sent(3, 0, "x"))

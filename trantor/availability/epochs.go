@@ -135,6 +135,10 @@ func (a *Availability) onRestored(e types.Restored, out *mir.Out) {
 	}
 	own := a.creators[a.cfg.Node].used
 	maps.DeleteFunc(a.collecting, func(no types.BatchNo, _ *collection) bool { return own.Has(uint64(no)) })
+	for i := range a.peers {
+		// Who was silent may have been further all the time, and answers now.
+		a.peers[i].wait, a.peers[i].left = 0, 0
+	}
 	// Ordering may be further already: it was delivery alone that had to jump.
 	a.setEpoch(max(a.epoch, e.Epoch+1))
 	a.endFetches(func(f *fetch) bool { return a.creators[f.id.Creator].used.Has(uint64(f.id.No)) }, out)

@@ -7,6 +7,9 @@ const (
 	ResendMax = 16
 	// ResendWaitMax is how many ticks a silent member is left in peace, at most.
 	ResendWaitMax = 64
+	// ResentMax is how often a batch of an earlier epoch is sent again: each time
+	// after twice as long.
+	ResentMax = 4
 	// FetchesMax is how many batches are asked for at a time:
 	// 32 * 512 KiB = 16 MiB on their way here.
 	FetchesMax = 32

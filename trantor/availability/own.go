@@ -20,6 +20,8 @@ type collection struct {
 	ready bool
 	// seen: it was there at the last tick.
 	seen bool
+	// resent is how often it was sent again in later epochs than its own.
+	resent int
 }
 
 func (c *collection) void() bool { return c.id.Digest == types.VoidDigest }
@@ -157,6 +159,9 @@ func (a *Availability) resend(out *mir.Out) {
 		for _, id := range silent {
 			sentTo[id] = true
 		}
+		if c.epoch < a.epoch {
+			c.resent++
+		}
 		a.resendFrom = c.id.No + 1
 		if sent++; sent == ResendMax {
 			break
@@ -190,17 +195,25 @@ func (a *Availability) tooOld(made types.Epoch) bool {
 	return a.cfg.Buckets > 0 && a.past(made)
 }
 
+// unwanted tells whether a batch of an earlier epoch was sent again in vain so
+// often that it is not waited for any longer. Peers that came up in the current
+// epoch do not know who led the earlier one, and refuse the batch for good; where
+// nothing else is ordered no epoch ends that would make it too old.
+func (a *Availability) unwanted(c *collection) bool {
+	return a.cfg.Buckets > 0 && c.epoch < a.epoch && c.resent >= ResentMax
+}
+
 // past tells whether an epoch lies further back than batches are taken from.
 func (a *Availability) past(made types.Epoch) bool {
 	return made+types.Epoch(a.cfg.BucketGrace) < a.epoch
 }
 
-// voidOld stops collecting for batches that are too old, and collects for the
-// empty batch instead.
+// voidOld stops collecting for batches that are too old or unwanted, and collects
+// for the empty batch instead.
 func (a *Availability) voidOld(out *mir.Out) {
 	for _, no := range a.order {
 		c := a.collecting[no]
-		if c == nil || c.ready || c.void() || !a.tooOld(c.epoch) {
+		if c == nil || c.ready || c.void() || !a.tooOld(c.epoch) && !a.unwanted(c) {
 			continue
 		}
 		a.stats.Voided++
