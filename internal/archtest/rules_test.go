@@ -60,7 +60,7 @@ var rules = Rules{
 		// The last two parse URLs; the network itself is not in their lists.
 		"net":      {"trantor/net", "trantor/server", "trantor/client", "gate/github", "gate/github/githubtest", "gate/baseline", "gate/config"},
 		"net/http": {"gate/github", "gate/github/githubtest", "gate/report/serve", "trantor/server"},
-		"os/exec":  {"gate/measure", "gate/repo", "trantor/cluster", "cmd/trantor"},
+		"os/exec":  {"gate/measure", "gate/repo", "trantor/cluster", "cmd/trantor", "internal/attribution"},
 	},
 	Apart: [][2]string{
 		{"gate", "mir"},
@@ -106,8 +106,9 @@ var rules = Rules{
 		"gate/github/githubtest": {Imports: []string{"net/http"}},
 		"internal/e2e":           {Tests: []string{"gate/actions", "gate/github", "gate/github/githubtest", "gate/artifact", "gate/recording", "os/exec", "net", "net/http"}},
 
-		"internal/archtest": {Tests: []string{"os/exec"}},
-		"internal/golden":   {},
+		"internal/archtest":    {Tests: []string{"os/exec"}},
+		"internal/attribution": {Imports: []string{"gate/calibrate", "gate/compare", "gate/culprit", "gate/profdiff", "gate/recording", "gate/repo", "gate/verdict", "go.yaml.in/yaml/v3", "os/exec"}, Tests: []string{"github.com/google/pprof"}},
+		"internal/golden":      {},
 
 		"mir":            {Tests: []string{"mir/sim"}},
 		"mir/dsl":        {Imports: []string{"mir"}, Tests: []string{"mir/sim"}},

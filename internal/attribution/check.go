@@ -1,0 +1,300 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/perfgate/perfgate/gate/repo"
+)
+
+// runCheck applies injections, and says what is wrong with them.
+func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var names only
+	flags := flag.NewFlagSet("check", flag.ContinueOnError)
+	flags.Var(&names, "only", "only the injections whose name matches `REGEX`")
+	build := flags.Bool("build", false, "also type-check the packages that an injection changes")
+	if err := parseFlags(flags, args, stderr); err != nil {
+		return err
+	}
+	sets, err := loadSets(embedded)
+	if err != nil {
+		return err
+	}
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return err
+	}
+	c := checker{root: root, build: *build}
+	checked, wrong := 0, 0
+	for _, s := range sets {
+		for i := range s.Injections {
+			in := &s.Injections[i]
+			if !names.match(in.Name) {
+				continue
+			}
+			checked++
+			if err := c.check(ctx, s, in); err != nil {
+				wrong++
+				fmt.Fprintf(stdout, "%s: %v\n", in.Name, err)
+			}
+		}
+	}
+	fmt.Fprintf(stdout, "%d injections checked, %d wrong\n", checked, wrong)
+	if wrong > 0 {
+		return fmt.Errorf("%d injections are wrong", wrong)
+	}
+	return nil
+}
+
+// checker applies injections to the trees that they are meant for.
+type checker struct {
+	root  string // of this repository
+	build bool
+}
+
+func (c *checker) check(ctx context.Context, s *Set, in *Injection) error {
+	dir, module := c.root, ""
+	if s.Module != "" {
+		var err error
+		if dir, err = download(ctx, s.Module, s.Version); err != nil {
+			return err
+		}
+		module = s.Module
+	}
+	changed, err := checkTree(os.DirFS(dir), in.Edits)
+	if err != nil {
+		return err
+	}
+	if err := checkGuilty(os.DirFS(dir), path.Base(module), in, changed); err != nil {
+		return err
+	}
+	if err := checkBench(os.DirFS(dir), in); err != nil {
+		return err
+	}
+	if in.Dependency != nil {
+		return c.checkDependency(ctx, dir, in)
+	}
+	if c.build {
+		return vet(ctx, dir, changed, s.Module != "")
+	}
+	return nil
+}
+
+// checkTree applies edits and looks at the files that come out.
+func checkTree(tree fs.FS, edits []Edit) (map[string][]byte, error) {
+	changed, err := applyEdits(tree, edits)
+	if err != nil {
+		return nil, err
+	}
+	return changed, unformatted(changed)
+}
+
+// checkDependency applies the edits to the other module.
+func (c *checker) checkDependency(ctx context.Context, dir string, in *Injection) error {
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return err
+	}
+	u := in.Dependency
+	if !strings.Contains(string(mod), u.Module+" "+u.Version) {
+		return fmt.Errorf("dependency: go.mod does not require %s %s", u.Module, u.Version)
+	}
+	upstream, err := download(ctx, u.Module, u.Version)
+	if err != nil {
+		return err
+	}
+	changed, err := checkTree(os.DirFS(upstream), u.Edits)
+	if err != nil {
+		return fmt.Errorf("dependency: %w", err)
+	}
+	if c.build {
+		return vet(ctx, upstream, changed, true)
+	}
+	return nil
+}
+
+// checkGuilty looks for the guilty names in the packages that are changed. base is
+// how perfgate prints the module's root package; what is below has its path.
+func checkGuilty(tree fs.FS, base string, in *Injection, changed map[string][]byte) error {
+	if len(in.Guilty) == 0 {
+		return nil
+	}
+	var declared []string
+	for file := range changed {
+		dir := path.Dir(file)
+		pkg := dir
+		if dir == "." {
+			pkg = base
+		}
+		names, err := fs.Glob(tree, path.Join(dir, "*.go"))
+		if err != nil {
+			return err
+		}
+		for _, name := range append(names, file) {
+			text, ok := changed[name]
+			if !ok {
+				if text, err = fs.ReadFile(tree, name); err != nil {
+					return err
+				}
+			}
+			if path.Ext(name) != ".go" {
+				continue
+			}
+			found, err := declarations(name, text)
+			if err != nil {
+				return err
+			}
+			for _, d := range found {
+				declared = append(declared, pkg+"."+d)
+			}
+		}
+	}
+	for _, g := range in.Guilty {
+		if !slices.Contains(declared, g) {
+			return fmt.Errorf("guilty: %s is not declared in a package that the edits change; write it as DIR.NAME, DIR.(*T).NAME or DIR.T.NAME", g)
+		}
+	}
+	return nil
+}
+
+// declarations are the names of a file at the level of the package, functions as
+// profiles have them.
+func declarations(name string, text []byte) ([]string, error) {
+	f, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			names = append(names, repo.FuncName(d))
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					names = append(names, spec.Name.Name)
+				case *ast.ValueSpec:
+					for _, id := range spec.Names {
+						names = append(names, id.Name)
+					}
+				}
+			}
+		}
+	}
+	return names, nil
+}
+
+// checkBench looks for a benchmark function that the pattern's first part matches.
+func checkBench(tree fs.FS, in *Injection) error {
+	first, _, _ := strings.Cut(in.Bench, "/")
+	pattern, err := regexp.Compile(first)
+	if err != nil {
+		return err
+	}
+	for _, p := range in.Packages {
+		dir, below := strings.CutSuffix(path.Clean(p), "/...")
+		found := false
+		err := fs.WalkDir(tree, dir, func(name string, d fs.DirEntry, err error) error {
+			if err != nil || found {
+				return err
+			}
+			if d.IsDir() {
+				if name != dir && !below {
+					return fs.SkipDir
+				}
+				return nil
+			}
+			if !strings.HasSuffix(name, "_test.go") {
+				return nil
+			}
+			text, err := fs.ReadFile(tree, name)
+			if err != nil {
+				return err
+			}
+			names, err := declarations(name, text)
+			found = err == nil && slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "Benchmark") && pattern.MatchString(n) })
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("packages: %w", err)
+		}
+		if !found {
+			return fmt.Errorf("bench: no benchmark function of %s matches %s", p, first)
+		}
+	}
+	return nil
+}
+
+// vet type-checks the packages that changed files belong to. A module of the
+// proxy lies in the module cache, which nothing may be laid over: it is copied.
+func vet(ctx context.Context, dir string, changed map[string][]byte, cached bool) error {
+	work, err := os.MkdirTemp("", "attribution-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	args := []string{"vet"}
+	if cached {
+		copied := filepath.Join(work, "module")
+		if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+			return err
+		}
+		if err := makeWritable(copied); err != nil {
+			return err
+		}
+		if err := writeFiles(copied, changed); err != nil {
+			return err
+		}
+		dir = copied
+	} else {
+		overlay, err := writeOverlay(work, dir, changed)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-overlay", overlay)
+	}
+	var pkgs []string
+	for file := range changed {
+		if pkg := "./" + path.Dir(file); path.Ext(file) == ".go" && !slices.Contains(pkgs, pkg) {
+			pkgs = append(pkgs, pkg)
+		}
+	}
+	if len(pkgs) == 0 {
+		return nil
+	}
+	slices.Sort(pkgs)
+	_, err = runIn(ctx, dir, nil, "go", append(args, pkgs...)...)
+	return err
+}
+
+// writeOverlay writes changed files beside a tree, and the file that tells the go
+// command of them.
+func writeOverlay(work, dir string, changed map[string][]byte) (string, error) {
+	if err := writeFiles(work, changed); err != nil {
+		return "", err
+	}
+	replace := map[string]string{}
+	for file := range changed {
+		replace[filepath.Join(dir, filepath.FromSlash(file))] = filepath.Join(work, filepath.FromSlash(file))
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(work, "overlay.json")
+	return name, os.WriteFile(name, text, 0o644)
+}
