@@ -10,7 +10,8 @@ type Rate struct {
 	Hi float64 `json:"hi"`
 }
 
-func newRate(k, n int) Rate {
+// NewRate is k of n with its interval.
+func NewRate(k, n int) Rate {
 	lo, hi := ClopperPearson(k, n, .05)
 	return Rate{K: k, N: n, Lo: lo, Hi: hi}
 }

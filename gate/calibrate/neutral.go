@@ -275,25 +275,33 @@ func (f *edited) remarks(rng *rand.Rand) []change {
 	return changes
 }
 
-// renamed gives local variables longer names. A name is left alone where an
-// identifier of that spelling may be something else: what is declared outside of
-// functions, a field, a key of a composite literal, a type.
+// renamed gives local variables longer names.
 func (f *edited) renamed() []change {
 	var changes []change
 	for _, d := range f.file.Decls {
-		fn, ok := d.(*ast.FuncDecl)
-		if !ok || fn.Body == nil {
+		if fn, ok := d.(*ast.FuncDecl); ok {
+			changes = append(changes, f.renamedIn(fn)...)
+		}
+	}
+	return changes
+}
+
+// renamedIn does so in one function. A name is left alone where an identifier of
+// that spelling may be something else: what is declared outside of functions, a
+// field, a key of a composite literal, a type.
+func (f *edited) renamedIn(fn *ast.FuncDecl) []change {
+	if fn.Body == nil {
+		return nil
+	}
+	var changes []change
+	n := names{variables: map[string]bool{}, others: map[string]bool{}}
+	ast.Inspect(fn, n.visit)
+	for _, id := range n.identifiers {
+		if id.Name == "_" || !n.variables[id.Name] || n.others[id.Name] || f.global[id.Name] || types.Universe.Lookup(id.Name) != nil {
 			continue
 		}
-		n := names{variables: map[string]bool{}, others: map[string]bool{}}
-		ast.Inspect(fn, n.visit)
-		for _, id := range n.identifiers {
-			if id.Name == "_" || !n.variables[id.Name] || n.others[id.Name] || f.global[id.Name] || types.Universe.Lookup(id.Name) != nil {
-				continue
-			}
-			at := f.offset(id.Pos())
-			changes = append(changes, change{at, at + len(id.Name), id.Name + "Renamed"})
-		}
+		at := f.offset(id.Pos())
+		changes = append(changes, change{at, at + len(id.Name), id.Name + "Renamed"})
 	}
 	return changes
 }

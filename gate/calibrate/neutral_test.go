@@ -187,3 +187,34 @@ func TestEachNeutralEditDoesWhatItsNameSays(t *testing.T) {
 		t.Error("all seeds give the functions one order")
 	}
 }
+
+func TestOneFunctionsVariablesAreRenamedAlone(t *testing.T) {
+	dir := writeTricky(t)
+	all, err := Renamings(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var offered []string
+	for _, r := range all {
+		offered = append(offered, r.File+" "+r.Function.Name.Name)
+	}
+	if want := []string{"tricky.go make3", "tricky.go name", "tricky.go generic"}; !slices.Equal(offered, want) {
+		t.Errorf("offered are %q, want %q", offered, want)
+	}
+	if err := Rename(dir, all[1:2]); err != nil {
+		t.Fatal(err)
+	}
+	checkTypes(t, dir)
+	text, err := os.ReadFile(filepath.Join(dir, "tricky.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.ReplaceAll(string(text), "Renamed", ""); got != tricky {
+		t.Errorf("more than names has changed:\n%s", text)
+	}
+	before, rest, _ := strings.Cut(string(text), "func (pRenamed point) name(")
+	body, after, _ := strings.Cut(rest, "\n}\n")
+	if !strings.Contains(body, "lettersRenamed[usedRenamed%2:]") || strings.Contains(before+after, "Renamed") {
+		t.Errorf("not the one function alone:\n%s", text)
+	}
+}

@@ -157,12 +157,12 @@ func seriesReport(data *Data, series Series) SeriesReport {
 			t.add(s, &s.Benchmarks[j], series)
 		}
 	}
-	r.Regressed, r.First, r.Improved = newRate(regressed, r.Suites), newRate(first, r.Suites), newRate(improved, r.Suites)
+	r.Regressed, r.First, r.Improved = NewRate(regressed, r.Suites), NewRate(first, r.Suites), NewRate(improved, r.Suites)
 	r.Bound = UpperBound(regressed, r.Suites, .05)
-	r.NotInjectable, r.Unchanged = t.notInjectable, newRate(t.unchangedAlarms, t.unchanged)
-	r.Found, r.Passed, r.Inconclusive = newRate(t.found, t.n), newRate(t.passed, t.n), newRate(t.inconclusive, t.n)
+	r.NotInjectable, r.Unchanged = t.notInjectable, NewRate(t.unchangedAlarms, t.unchanged)
+	r.Found, r.Passed, r.Inconclusive = NewRate(t.found, t.n), NewRate(t.passed, t.n), NewRate(t.inconclusive, t.n)
 	r.Measured = math.Expm1(median(t.medians))
-	r.TakenBack, r.Better = newRate(t.takenBack, t.n), newRate(t.better, t.n)
+	r.TakenBack, r.Better = NewRate(t.takenBack, t.n), NewRate(t.better, t.n)
 	r.Pairs, r.CPUSeconds = median(t.pairs), median(t.cpu)
 	r.SuiteWall, r.SuiteCPU = median(wall), median(cpu)
 	return r
@@ -267,10 +267,10 @@ func benchmarkReports(data *Data) []BenchmarkReport {
 		g := byName[name]
 		u := g.unchanged
 		r := BenchmarkReport{Name: name, N: median(g.n), Deviation: median(g.deviation), Pairs: median(u.pairs), CPUSeconds: median(u.cpu),
-			Alarms: newRate(u.found, u.n), Undecided: newRate(u.inconclusive, u.n), Found: map[int]Rate{}, Passed: map[int]Rate{}}
+			Alarms: NewRate(u.found, u.n), Undecided: NewRate(u.inconclusive, u.n), Found: map[int]Rate{}, Passed: map[int]Rate{}}
 		for percent, t := range g.injected {
 			if t.n > 0 {
-				r.Found[percent], r.Passed[percent] = newRate(t.found, t.n), newRate(t.passed, t.n)
+				r.Found[percent], r.Passed[percent] = NewRate(t.found, t.n), NewRate(t.passed, t.n)
 			}
 		}
 		reports = append(reports, r)
@@ -322,9 +322,9 @@ func ruleReports(data *Data) []RuleReport {
 				found[s.Percent] += calls
 			}
 		}
-		r.Alarms = newRate(alarms, suites)
+		r.Alarms = NewRate(alarms, suites)
 		for percent, n := range tests {
-			r.Found[percent] = newRate(found[percent], n)
+			r.Found[percent] = NewRate(found[percent], n)
 		}
 		reports = append(reports, r)
 	}
@@ -353,7 +353,7 @@ func replayRate(data *Data) Rate {
 			agree += count(d == recorded || d == "" && s.OutOfTime)
 		}
 	}
-	return newRate(agree, n)
+	return NewRate(agree, n)
 }
 
 // autocorrelation is the mean lag-1 autocorrelation of the log ratios of one
