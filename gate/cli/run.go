@@ -225,7 +225,7 @@ func (r *run) prepare(context.Context) error {
 		Toolchain: r.tool, BaseDir: r.baseDir, HeadDir: r.headDir, BaseTop: r.baseTop, HeadTop: r.headTop,
 		Packages: r.suite.Packages, Bench: bench, Inputs: r.cfg.Inputs,
 		MeasureIdentical: r.manifest.AA,
-		Cores:            machine.Cores(), CanPin: machine.CanPin(), Seed: r.manifest.Seed, PlanLimit: r.flags.timeout,
+		Cores:            machine.Cores(), CanPin: machine.CanPin(), CountEvent: machine.InstructionsEvent(), Seed: r.manifest.Seed, PlanLimit: r.flags.timeout,
 		Redefined: r.redefined,
 		Report:    r.progress.show, Scratch: scratch,
 		NewStopper: func(family []recording.Test, units map[string]recording.Unit) (measure.Stopper, error) {

@@ -8,6 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// InstructionsEvent is the counter of retired instructions, as perf_event_open(2)
+// names it, "TYPE,CONFIG", or empty where there is none.
+func InstructionsEvent() string {
+	if OpenInstructions() != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d,%d", unix.PERF_TYPE_HARDWARE, unix.PERF_COUNT_HW_INSTRUCTIONS)
+}
+
 // OpenInstructions tries to count this process's instructions in user space, and
 // says why that does not work here where it does not.
 func OpenInstructions() error {

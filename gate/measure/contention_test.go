@@ -2,6 +2,7 @@ package measure
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,31 +51,33 @@ func BenchmarkNobodyWaits(b *testing.B) {
 `,
 }
 
+// runOnce runs the only benchmark that j selects, and reads what it reports.
+func runOnce(t *testing.T, j job) recording.Result {
+	t.Helper()
+	p, err := start(t.Context(), j, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := p.wait(t.Context())
+	if err != nil || f.err != nil {
+		t.Fatal(err, f.err, f.stdout, f.stderr)
+	}
+	out, err := recording.ParseOutput(strings.NewReader(f.stdout), j.pattern, j.procs)
+	if err != nil || len(out.Results) != 1 {
+		t.Fatal(err, f.stdout)
+	}
+	return out.Results[0]
+}
+
+func has(r recording.Result, unit string) bool {
+	return slices.ContainsFunc(r.Values, func(v recording.Value) bool { return v.Unit == unit })
+}
+
 func TestContentionIsToldByRunsThatAreAskedForIt(t *testing.T) {
 	binary := buildModule(t, waitingModule)
 	run := func(name string, contended bool) recording.Result {
-		p, err := start(t.Context(), job{binary: binary, dir: filepath.Dir(binary), pattern: "^" + name + "$", benchtime: "5x",
-			procs: 2, timeout: time.Minute, contended: contended}, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := p.wait(t.Context())
-		if err != nil || f.err != nil {
-			t.Fatal(err, f.err, f.stdout, f.stderr)
-		}
-		out, err := recording.ParseOutput(strings.NewReader(f.stdout), name, 2)
-		if err != nil || len(out.Results) != 1 {
-			t.Fatal(err, f.stdout)
-		}
-		return out.Results[0]
-	}
-	has := func(r recording.Result, unit string) bool {
-		for _, v := range r.Values {
-			if v.Unit == unit {
-				return true
-			}
-		}
-		return false
+		return runOnce(t, job{binary: binary, dir: filepath.Dir(binary), pattern: "^" + name + "$", benchtime: "5x",
+			procs: 2, timeout: time.Minute, contended: contended})
 	}
 
 	r := run("BenchmarkLock", true)

@@ -81,7 +81,10 @@ type Config struct {
 	// Cores are the CPUs to use; numbers below 0 cannot be pinned to.
 	Cores  []int
 	CanPin bool
-	Seed   uint64
+	// CountEvent is what co-run pairs count as instructions, "TYPE,CONFIG" of
+	// perf_event_open(2); empty where the machine has no such counter.
+	CountEvent string
+	Seed       uint64
 	// PlanLimit is the time limit of the first process of each benchmark function,
 	// whose duration is not known yet: past it, the benchmark counts as hung.
 	PlanLimit time.Duration

@@ -34,6 +34,7 @@ type job struct {
 	timeout   time.Duration
 	planning  bool     // the run only chooses how to measure
 	contended bool     // the run tells how long goroutines waited
+	count     string   // an event to count, "TYPE,CONFIG" of perf_event_open(2); empty for none
 	extra     int      // one operation in so many is done twice; 0 for none
 	tmp       string   // its folder for temporary files, or empty for the caller's
 	env       []string // further variables
@@ -72,6 +73,9 @@ func start(ctx context.Context, j job, meet bool) (*proc, error) {
 	}
 	if j.contended {
 		p.cmd.Env = append(p.cmd.Env, "PERFGATE_CONTENTION=1")
+	}
+	if j.count != "" {
+		p.cmd.Env = append(p.cmd.Env, "PERFGATE_COUNT="+j.count)
 	}
 	if j.extra > 0 {
 		p.cmd.Env = append(p.cmd.Env, "PERFGATE_EXTRA="+strconv.Itoa(j.extra))

@@ -79,6 +79,9 @@ func (s *session) registerPlan(p *plan) {
 	}
 	if p.coRun {
 		add(p.key, "cpu-sec/op", recording.CoRun)
+		if s.CountEvent != "" {
+			add(p.key, recording.Instructions, recording.CoRun)
+		}
 		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: p.key, Channel: recording.CoRun, Reason: p.coRunWhy, N: p.n, ExactN: p.exactN})
 	}
 	if p.wall {
@@ -270,7 +273,7 @@ func (s *session) coRunPair(ctx context.Context, p *plan, order []role) ([]recor
 		var procs []*proc
 		for _, r := range order {
 			j := s.leafJob(p, p.n, 1)
-			j.cores = s.pinned(core)
+			j.cores, j.count = s.pinned(core), s.CountEvent
 			started, err := start(ctx, s.complete(r, p.path, j), true)
 			if err != nil {
 				for _, q := range procs {

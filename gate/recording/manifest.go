@@ -141,6 +141,10 @@ const (
 	Block = "block-sec/op"
 )
 
+// Instructions per op are retired ones in user space, of all threads, in the
+// co-run of a machine that counts them.
+const Instructions = "instructions/op"
+
 // Test is a benchmark and unit with the channel that decides it. The family of
 // tests is registered before the first measurement and does not shrink.
 type Test struct {

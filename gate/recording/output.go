@@ -51,7 +51,8 @@ var strayResult = regexp.MustCompile(`\d\t *[0-9.+-]\S* \S+/\S+`)
 // GOMAXPROCS = procs; name is what errors call it. Binaries built with the overlay of
 // package measure print totals per run, which become exact per-op metrics:
 // cpu-sec/op, allocs/op and B/op, the latter two in place of the rounded ones of
-// -benchmem; in the wall channel mutex-wait-sec/op and block-sec/op too.
+// -benchmem; in the wall channel mutex-wait-sec/op and block-sec/op too, and in the
+// co-run instructions/op where the machine counts them.
 //
 // It fails closed: a line that begins with Benchmark or Unit but is not in
 // benchmark format, or a result that lost its name to an interleaved print, is
@@ -227,6 +228,7 @@ func (r *Result) addTotals(totals map[string]float64) error {
 		{"malloc-bytes/run", "B/op", 1},
 		{"mutex-wait-ns/run", MutexWait, 1e9},
 		{"block-ns/run", Block, 1e9},
+		{"instructions/run", Instructions, 1},
 	}
 	for _, p := range perOp {
 		total, ok := totals[p.total]
