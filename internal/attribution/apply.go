@@ -22,7 +22,7 @@ func applyEdits(tree fs.FS, edits []Edit) (map[string][]byte, error) {
 			var err error
 			text, err = fs.ReadFile(tree, e.File)
 			ok = err == nil
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if nilIfAbsent(err) != nil {
 				return nil, fmt.Errorf("edit %d: %w", i+1, err)
 			}
 		}
@@ -106,4 +106,12 @@ func writeFiles(dir string, files map[string][]byte) error {
 		}
 	}
 	return nil
+}
+
+// nilIfAbsent forgives that a file is not there.
+func nilIfAbsent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io"
 	"io/fs"
 	"os"
@@ -16,8 +14,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/perfgate/perfgate/gate/repo"
 )
 
 // runCheck applies injections, and says what is wrong with them.
@@ -29,10 +25,8 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	if err := parseFlags(flags, args, stderr); err != nil {
 		return err
 	}
-	sets, err := loadSets(embedded)
-	if err != nil {
-		return err
-	}
+	// A file that cannot be read does not keep the others from being checked.
+	sets, unreadable := loadSets(embedded)
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return err
@@ -54,9 +48,9 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	}
 	fmt.Fprintf(stdout, "%d injections checked, %d wrong\n", checked, wrong)
 	if wrong > 0 {
-		return fmt.Errorf("%d injections are wrong", wrong)
+		unreadable = errors.Join(unreadable, fmt.Errorf("%d injections are wrong", wrong))
 	}
-	return nil
+	return unreadable
 }
 
 // checker applies injections to the trees that they are meant for.
@@ -66,19 +60,19 @@ type checker struct {
 }
 
 func (c *checker) check(ctx context.Context, s *Set, in *Injection) error {
-	dir, module := c.root, ""
+	dir, base := c.root, thisModule
 	if s.Module != "" {
 		var err error
 		if dir, err = download(ctx, s.Module, s.Version); err != nil {
 			return err
 		}
-		module = s.Module
+		base = path.Base(s.Module)
 	}
 	changed, err := checkTree(os.DirFS(dir), in.Edits)
 	if err != nil {
 		return err
 	}
-	if err := checkGuilty(os.DirFS(dir), path.Base(module), in, changed); err != nil {
+	if err := checkGuilty(os.DirFS(dir), base, in, changed); err != nil {
 		return err
 	}
 	if err := checkBench(os.DirFS(dir), in); err != nil {
@@ -135,10 +129,6 @@ func checkGuilty(tree fs.FS, base string, in *Injection, changed map[string][]by
 	var declared []string
 	for file := range changed {
 		dir := path.Dir(file)
-		pkg := dir
-		if dir == "." {
-			pkg = base
-		}
 		names, err := fs.Glob(tree, path.Join(dir, "*.go"))
 		if err != nil {
 			return err
@@ -153,12 +143,12 @@ func checkGuilty(tree fs.FS, base string, in *Injection, changed map[string][]by
 			if path.Ext(name) != ".go" {
 				continue
 			}
-			found, err := declarations(name, text)
+			found, err := parseDeclarations(name, text)
 			if err != nil {
 				return err
 			}
-			for _, d := range found {
-				declared = append(declared, pkg+"."+d)
+			for _, d := range found.names {
+				declared = append(declared, printed(base, dir, d))
 			}
 		}
 	}
@@ -168,34 +158,6 @@ func checkGuilty(tree fs.FS, base string, in *Injection, changed map[string][]by
 		}
 	}
 	return nil
-}
-
-// declarations are the names of a file at the level of the package, functions as
-// profiles have them.
-func declarations(name string, text []byte) ([]string, error) {
-	f, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, d := range f.Decls {
-		switch d := d.(type) {
-		case *ast.FuncDecl:
-			names = append(names, repo.FuncName(d))
-		case *ast.GenDecl:
-			for _, spec := range d.Specs {
-				switch spec := spec.(type) {
-				case *ast.TypeSpec:
-					names = append(names, spec.Name.Name)
-				case *ast.ValueSpec:
-					for _, id := range spec.Names {
-						names = append(names, id.Name)
-					}
-				}
-			}
-		}
-	}
-	return names, nil
 }
 
 // checkBench looks for a benchmark function that the pattern's first part matches.
@@ -225,8 +187,8 @@ func checkBench(tree fs.FS, in *Injection) error {
 			if err != nil {
 				return err
 			}
-			names, err := declarations(name, text)
-			found = err == nil && slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "Benchmark") && pattern.MatchString(n) })
+			declared, err := parseDeclarations(name, text)
+			found = err == nil && slices.ContainsFunc(declared.names, func(n string) bool { return strings.HasPrefix(n, "Benchmark") && pattern.MatchString(n) })
 			return err
 		})
 		if err != nil {
@@ -250,10 +212,7 @@ func vet(ctx context.Context, dir string, changed map[string][]byte, cached bool
 	args := []string{"vet"}
 	if cached {
 		copied := filepath.Join(work, "module")
-		if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
-			return err
-		}
-		if err := makeWritable(copied); err != nil {
+		if err := copyModule(copied, dir); err != nil {
 			return err
 		}
 		if err := writeFiles(copied, changed); err != nil {

@@ -106,13 +106,14 @@ func (in Injection) Hash(s *Set) string {
 }
 
 // loadSets reads every file of the folder set in fsys, in the order of their names.
+// With an error it gives those that could be read.
 func loadSets(fsys fs.FS) ([]*Set, error) {
 	files, err := fs.Glob(fsys, "set/*.yaml")
 	if err != nil {
 		return nil, err
 	}
 	var sets []*Set
-	where := map[string]string{}
+	var wrong []error
 	for _, file := range files {
 		data, err := fs.ReadFile(fsys, file)
 		if err != nil {
@@ -120,17 +121,12 @@ func loadSets(fsys fs.FS) ([]*Set, error) {
 		}
 		s, err := parseSet(file, data)
 		if err != nil {
-			return nil, err
-		}
-		for _, in := range s.Injections {
-			if first, twice := where[in.Name]; twice {
-				return nil, fmt.Errorf("%s: injection %s: name: it is also in %s; give it another", file, in.Name, first)
-			}
-			where[in.Name] = file
+			wrong = append(wrong, err)
+			continue
 		}
 		sets = append(sets, s)
 	}
-	return sets, nil
+	return sets, errors.Join(wrong...)
 }
 
 // parseSet reads one file strictly: what it does not know is an error.
@@ -150,8 +146,13 @@ func parseSet(file string, data []byte) (*Set, error) {
 	if len(s.Injections) == 0 {
 		return nil, fmt.Errorf("%s: injections: there is none", file)
 	}
+	known := map[string]bool{}
 	for i := range s.Injections {
 		in := &s.Injections[i]
+		if known[in.Name] {
+			return nil, fmt.Errorf("%s: injection %s: name: it is there twice; give one of them another", file, in.Name)
+		}
+		known[in.Name] = true
 		if what := in.fault(s.file); what != "" {
 			name := in.Name
 			if name == "" {

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/perfgate/perfgate/gate/calibrate"
+	"github.com/perfgate/perfgate/gate/repo"
+)
+
+// decoysEach is how many innocent functions a change touches in the packages of its
+// edits, and as many elsewhere.
+const decoysEach = 3
+
+// A decoy is an innocent function whose local variables get other names.
+type decoy struct {
+	dir  string // below the module, with slashes
+	name string // as perfgate prints it
+	calibrate.Renaming
+}
+
+// addDecoys renames variables in functions of the tree at dir, to which the edits
+// have been made already, and gives the names of the functions. Only packages that
+// the benchmarks are made of are drawn from: what is on no stack could not be
+// blamed.
+func addDecoys(ctx context.Context, dir, base string, in *Injection, untouched fs.FS, rng *rand.Rand, env []string) ([]string, error) {
+	pkgs, err := linked(ctx, dir, in.Packages, env)
+	if err != nil {
+		return nil, err
+	}
+	innocent, err := bystanders(dir, base, pkgs, in, untouched)
+	if err != nil {
+		return nil, err
+	}
+	chosen := drawDecoys(innocent, in, rng)
+	byDir := map[string][]calibrate.Renaming{}
+	var names []string
+	for _, d := range chosen {
+		byDir[d.dir] = append(byDir[d.dir], d.Renaming)
+		names = append(names, d.name)
+	}
+	for pkg, renamings := range byDir {
+		if err := calibrate.Rename(filepath.Join(dir, filepath.FromSlash(pkg)), renamings); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// linked are the folders of the module's own packages that the test binaries of
+// some packages are made of, below the module's root.
+func linked(ctx context.Context, dir string, packages, env []string) ([]string, error) {
+	args := append([]string{"list", "-deps", "-test", "-f", "{{with .Module}}{{if .Main}}{{$.Dir}}{{end}}{{end}}"}, packages...)
+	out, err := runIn(ctx, dir, env, "go", args...)
+	if err != nil {
+		return nil, err
+	}
+	// The go command may name the folder without its links.
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
+	var pkgs []string
+	for line := range strings.FieldsSeq(out) {
+		real, err := filepath.EvalSymlinks(line)
+		if err != nil {
+			return nil, err
+		}
+		rel, err := filepath.Rel(root, real)
+		if err != nil {
+			return nil, err
+		}
+		if !suiteFolder(dir, rel) {
+			pkgs = append(pkgs, filepath.ToSlash(rel))
+		}
+	}
+	slices.Sort(pkgs)
+	return slices.Compact(pkgs), nil
+}
+
+// suiteFolder: the folder belongs to a benchmark suite, whose definition must be
+// the same on both sides (package suite).
+func suiteFolder(dir, rel string) bool {
+	for rel != "." {
+		if _, err := os.Stat(filepath.Join(dir, rel, "manifest.json")); err == nil {
+			return true
+		}
+		rel = filepath.Dir(rel)
+	}
+	return false
+}
+
+// bystanders are the functions that may be decoys: not those that the injection
+// touches, and not the guilty.
+func bystanders(dir, base string, pkgs []string, in *Injection, untouched fs.FS) ([]decoy, error) {
+	var found []decoy
+	for _, pkg := range pkgs {
+		renamings, err := calibrate.Renamings(filepath.Join(dir, filepath.FromSlash(pkg)))
+		if err != nil {
+			return nil, err
+		}
+		touched, err := touchedNames(os.DirFS(dir), untouched, pkg, in.Edits)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range renamings {
+			name := repo.FuncName(r.Function)
+			full := printed(base, pkg, name)
+			if !touched[name] && !slices.Contains(in.Guilty, full) {
+				found = append(found, decoy{pkg, full, r})
+			}
+		}
+	}
+	return found, nil
+}
+
+// printed is a declaration's name as perfgate prints it: below the module, and with
+// the last element of the module's path at its root.
+func printed(base, pkg, name string) string {
+	if pkg == "." {
+		pkg = base
+	}
+	return pkg + "." + name
+}
+
+// touchedNames are the functions of a package that the edits change, or add.
+func touchedNames(edited, untouched fs.FS, pkg string, edits []Edit) (map[string]bool, error) {
+	touched := map[string]bool{}
+	for _, e := range edits {
+		if path.Dir(e.File) != pkg || path.Ext(e.File) != ".go" {
+			continue
+		}
+		now, err := sources(edited, e.File)
+		if err != nil {
+			return nil, err
+		}
+		before, err := sources(untouched, e.File)
+		if err != nil {
+			return nil, err
+		}
+		for name, text := range now {
+			touched[name] = touched[name] || before[name] != text
+		}
+	}
+	return touched, nil
+}
+
+// sources are the texts of a file's functions. A file that is not there has none.
+func sources(tree fs.FS, file string) (map[string]string, error) {
+	text, err := fs.ReadFile(tree, file)
+	if err != nil {
+		return nil, nilIfAbsent(err)
+	}
+	d, err := parseDeclarations(file, text)
+	if err != nil {
+		return nil, err
+	}
+	return d.functions, nil
+}
+
+// drawDecoys draws functions in the packages of the edits, and elsewhere. Where one
+// of these has too few, the other gives more.
+func drawDecoys(innocent []decoy, in *Injection, rng *rand.Rand) []decoy {
+	near := map[string]bool{}
+	for _, e := range in.Edits {
+		near[path.Dir(e.File)] = true
+	}
+	rng.Shuffle(len(innocent), func(i, j int) { innocent[i], innocent[j] = innocent[j], innocent[i] })
+	var chosen, spare []decoy
+	count := map[bool]int{}
+	for _, d := range innocent {
+		if side := near[d.dir]; count[side] < decoysEach {
+			count[side]++
+			chosen = append(chosen, d)
+		} else {
+			spare = append(spare, d)
+		}
+	}
+	missing := min(2*decoysEach-len(chosen), len(spare))
+	return append(chosen, spare[:missing]...)
+}
+
+// decoyNote is what the commit of the head side says.
+func decoyNote(names []string) string {
+	return fmt.Sprintf("head\n\nDecoys: %s\n", strings.Join(names, ", "))
+}
