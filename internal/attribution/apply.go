@@ -50,15 +50,17 @@ func (e *Edit) apply(text []byte, exists bool) ([]byte, error) {
 	case 1:
 		return bytes.Replace(text, []byte(e.Old), []byte(e.New), 1), nil
 	case 0:
-		return nil, fmt.Errorf("old: the file does not have it: %q", head(e.Old))
+		return nil, fmt.Errorf("old: the file does not have it: %q", head(e.Old, oldRunes))
 	default:
-		return nil, fmt.Errorf("old: the file has it %d times; add a line: %q", n, head(e.Old))
+		return nil, fmt.Errorf("old: the file has it %d times; add a line: %q", n, head(e.Old, oldRunes))
 	}
 }
 
+// oldRunes bounds what an error shows of a text that is looked for.
+const oldRunes = 80
+
 // head is the beginning of a text, for an error.
-func head(s string) string {
-	const runes = 80
+func head(s string, runes int) string {
 	r := []rune(strings.TrimSpace(s))
 	if len(r) <= runes {
 		return string(r)
@@ -66,8 +68,9 @@ func head(s string) string {
 	return string(r[:runes]) + " ..."
 }
 
-// unformatted says which Go file is not as gofmt writes it, or does not parse.
-func unformatted(changed map[string][]byte) error {
+// unformatted says which Go file does not parse, or is not as gofmt writes it
+// although it was before.
+func unformatted(tree fs.FS, changed map[string][]byte) error {
 	for file, text := range changed {
 		if path.Ext(file) != ".go" {
 			continue
@@ -76,7 +79,12 @@ func unformatted(changed map[string][]byte) error {
 		if err != nil {
 			return fmt.Errorf("%s does not parse: %w", file, err)
 		}
-		if !bytes.Equal(clean, text) {
+		before, err := fs.ReadFile(tree, file)
+		if nilIfAbsent(err) != nil {
+			return err
+		}
+		was, err := format.Source(before)
+		if err == nil && bytes.Equal(was, before) && !bytes.Equal(clean, text) {
 			return fmt.Errorf("%s is not gofmt-clean: %s", file, firstDifference(text, clean))
 		}
 	}

@@ -93,7 +93,7 @@ func checkTree(tree fs.FS, edits []Edit) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return changed, unformatted(changed)
+	return changed, unformatted(tree, changed)
 }
 
 // checkDependency applies the edits to the other module.

@@ -38,7 +38,9 @@ var errUsage = errors.New("usage")
 // command runs one command, in the checkout that the current folder is in.
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"check": runCheck,
+		"check":  runCheck,
+		"run":    runRun,
+		"report": runReport,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
 		fmt.Fprint(stderr, usage)
