@@ -68,14 +68,8 @@ func (c *checker) check(ctx context.Context, s *Set, in *Injection) error {
 		}
 		base = path.Base(s.Module)
 	}
-	changed, err := checkTree(os.DirFS(dir), in.Edits)
+	changed, err := in.fits(os.DirFS(dir), base)
 	if err != nil {
-		return err
-	}
-	if err := checkGuilty(os.DirFS(dir), base, in, changed); err != nil {
-		return err
-	}
-	if err := checkBench(os.DirFS(dir), in); err != nil {
 		return err
 	}
 	if in.Dependency != nil {
@@ -85,6 +79,19 @@ func (c *checker) check(ctx context.Context, s *Set, in *Injection) error {
 		return vet(ctx, dir, changed, s.Module != "")
 	}
 	return nil
+}
+
+// fits tells whether an injection applies to a tree, names what it declares, and
+// has benchmarks there. It gives the files that are changed.
+func (in *Injection) fits(tree fs.FS, base string) (map[string][]byte, error) {
+	changed, err := checkTree(tree, in.Edits)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkGuilty(tree, base, in, changed); err != nil {
+		return nil, err
+	}
+	return changed, checkBench(tree, in)
 }
 
 // checkTree applies edits and looks at the files that come out.
