@@ -40,19 +40,29 @@ func addDecoys(ctx context.Context, dir, base string, in *Injection, untouched f
 		return nil, err
 	}
 	chosen := drawDecoys(innocent, in, rng)
-	byDir := map[string][]calibrate.Renaming{}
+	if err := renameDecoys(dir, chosen); err != nil {
+		return nil, err
+	}
 	var names []string
 	for _, d := range chosen {
-		byDir[d.dir] = append(byDir[d.dir], d.Renaming)
 		names = append(names, d.name)
-	}
-	for pkg, renamings := range byDir {
-		if err := calibrate.Rename(filepath.Join(dir, filepath.FromSlash(pkg)), renamings); err != nil {
-			return nil, err
-		}
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// renameDecoys makes the edits of decoys in the tree at dir.
+func renameDecoys(dir string, decoys []decoy) error {
+	byDir := map[string][]calibrate.Renaming{}
+	for _, d := range decoys {
+		byDir[d.dir] = append(byDir[d.dir], d.Renaming)
+	}
+	for pkg, renamings := range byDir {
+		if err := calibrate.Rename(filepath.Join(dir, filepath.FromSlash(pkg)), renamings); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // linked are the folders of the module's own packages that the test binaries of

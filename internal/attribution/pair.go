@@ -37,7 +37,7 @@ func preparePair(ctx context.Context, root, commit, work string, s *Set, in *Inj
 	if err != nil {
 		return p, fmt.Errorf("preparing the base side: %w", err)
 	}
-	if err := p.change(ctx, root, work, base, in, seed); err != nil {
+	if err := p.change(ctx, work, base, in, seed); err != nil {
 		return p, fmt.Errorf("preparing the head side: %w", err)
 	}
 	return p, nil
@@ -80,7 +80,7 @@ func copyModule(to, from string) error {
 }
 
 // change makes the head side's commit.
-func (p *pair) change(ctx context.Context, root, work, base string, in *Injection, seed uint64) error {
+func (p *pair) change(ctx context.Context, work, base string, in *Injection, seed uint64) error {
 	tree := os.DirFS(p.dir)
 	changed, err := applyEdits(tree, in.Edits)
 	if err != nil {
@@ -101,8 +101,7 @@ func (p *pair) change(ctx context.Context, root, work, base string, in *Injectio
 			return err
 		}
 	}
-	rng := rand.New(rand.NewPCG(seed, 1))
-	if p.decoys, err = addDecoys(ctx, p.dir, base, in, os.DirFS(before), rng, p.env); err != nil {
+	if p.decoys, err = addDecoys(ctx, p.dir, base, in, os.DirFS(before), newRand(seed), p.env); err != nil {
 		return err
 	}
 	p.head, err = p.commit(ctx, decoyNote(p.decoys))
@@ -160,3 +159,5 @@ func seedOf(hash string, run int) uint64 {
 	}
 	return seed >> 1 // a signed number in every format
 }
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
