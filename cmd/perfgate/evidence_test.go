@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,5 +27,29 @@ func TestRecordedEvidenceIsDecidedAsItWas(t *testing.T) {
 		if got := lines[len(lines)-1]; got != want {
 			t.Errorf("%s: %q, want %q\n%s", bundle, got, want, stderr.String())
 		}
+	}
+}
+
+// TestTheFailClosedDemonstrationShowsWhatItsPageSays runs the script of
+// docs/evidence/failclosed, and compares line by line.
+func TestTheFailClosedDemonstrationShowsWhatItsPageSays(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the demonstration measures")
+	}
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/evidence/failclosed/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(page), "```text\n")
+	want, _, ok := strings.Cut(after, "```")
+	if !ok {
+		t.Fatal("the page has no block of output")
+	}
+	cmd := exec.Command("bash", "../../docs/evidence/failclosed/run.sh")
+	out, err := cmd.CombinedOutput()
+	got, _, _ := strings.Cut(string(out), "\n\n0 of these")
+	if err != nil || strings.TrimSpace(got) != strings.TrimSpace(want) {
+		t.Errorf("%v; it shows\n%s\nand the page\n%s", err, out, want)
 	}
 }
