@@ -197,8 +197,9 @@ func (c *campaign) run(ctx context.Context, work string, tasks []task) error {
 	if err != nil {
 		return err
 	}
-	runs := map[string]int{} // by definition
+	runs, all := map[string]int{}, map[string]int{} // by definition; all draw other coins
 	for _, l := range lines {
+		all[l.Hash]++
 		if l.Error == "" || !c.flags.again {
 			runs[l.Hash]++
 		}
@@ -218,10 +219,11 @@ func (c *campaign) run(ctx context.Context, work string, tasks []task) error {
 				return nil
 			}
 			began := time.Now()
-			if err := c.one(ctx, work, t, seedOf(hash, runs[hash]+1)); err != nil {
+			if err := c.one(ctx, work, t, seedOf(hash, all[hash]+1)); err != nil {
 				return err
 			}
 			runs[hash]++
+			all[hash]++
 			measured = max(measured, time.Since(began))
 			longest = measured
 		}

@@ -243,9 +243,13 @@ func summarise(results []Result) Summary {
 		Outside: rate(saidOutside, outside), FalseOutside: rate(blamedOutside, outside), Called: rate(called, nothing), FalseNothing: rate(blamed, nothing)}
 }
 
-// analyse makes the report.
+// analyse makes the report. Without a run it is empty, however many injections
+// there are to try.
 func analyse(sets []*Set, lines []Line) *Report {
 	r := &Report{}
+	if len(lines) == 0 {
+		return r
+	}
 	current := map[string]bool{}
 	for _, s := range sets {
 		for i := range s.Injections {

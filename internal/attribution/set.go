@@ -135,6 +135,9 @@ func parseSet(file string, data []byte) (*Set, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(s); err != nil {
+		if strings.Contains(err.Error(), "found a tab character") {
+			err = fmt.Errorf("%w; where a text begins with a tab, write |2 for |", err)
+		}
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if err := dec.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {

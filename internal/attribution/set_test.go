@@ -83,6 +83,7 @@ func TestEachFaultOfADefinitionIsNamedWithItsField(t *testing.T) {
 		"field sizes not found":                      edit("slower: true", "slower: true\n  sizes: 3"),
 		"module and version: give both":              "module: m\n" + sample,
 		"injections: there is none":                  "module: m\nversion: v1.0.0\n",
+		"write |2 for |":                             edit("old: once", "old: |\n      \tonce"),
 		"something follows the first document":       sample + "---\n",
 		"line 2: cannot unmarshal":                   "injections:\n- 7\n",
 		"dependency: edits: number 1: file: \"/a\":": edit("kind: cpu", "kind: dependency", "slower: true", "slower: true\n  outside: true", "['p.(*T).Work']", "[]") + "  dependency: {module: m, version: v1.0.0, edits: [{file: /a, old: a, new: b}]}\n",
