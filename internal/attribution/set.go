@@ -132,12 +132,9 @@ func loadSets(fsys fs.FS) ([]*Set, error) {
 // parseSet reads one file strictly: what it does not know is an error.
 func parseSet(file string, data []byte) (*Set, error) {
 	s := &Set{file: strings.TrimSuffix(path.Base(file), ".yaml")}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec := yaml.NewDecoder(bytes.NewReader(indented(data)))
 	dec.KnownFields(true)
 	if err := dec.Decode(s); err != nil {
-		if strings.Contains(err.Error(), "found a tab character") {
-			err = fmt.Errorf("%w; where a text begins with a tab, write |2 for |", err)
-		}
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if err := dec.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
@@ -165,6 +162,23 @@ func parseSet(file string, data []byte) (*Set, error) {
 		}
 	}
 	return s, nil
+}
+
+var literal = regexp.MustCompile(`^([ -]*)(?:old|new): \|([+-]?)$`)
+
+// indented writes "|2" for "|" before text that begins with a tab. YAML lets the
+// first line's spaces say how far a text is indented, whatever follows them (YAML
+// 1.2.2, section 8.1.1.1), but the decoder refuses a tab there, with which most
+// lines of Go begin.
+func indented(data []byte) []byte {
+	lines := bytes.Split(data, []byte("\n"))
+	for i, line := range lines[:len(lines)-1] {
+		m := literal.FindSubmatch(line)
+		if m != nil && bytes.HasPrefix(lines[i+1], []byte(strings.Repeat(" ", len(m[1])+2)+"\t")) {
+			lines[i] = append(bytes.TrimSuffix(line, append([]byte("|"), m[2]...)), "|2"+string(m[2])...)
+		}
+	}
+	return bytes.Join(lines, []byte("\n"))
 }
 
 var nameForm = regexp.MustCompile(`^[a-z0-9-]+/[a-z0-9-]+$`)

@@ -83,7 +83,6 @@ func TestEachFaultOfADefinitionIsNamedWithItsField(t *testing.T) {
 		"field sizes not found":                      edit("slower: true", "slower: true\n  sizes: 3"),
 		"module and version: give both":              "module: m\n" + sample,
 		"injections: there is none":                  "module: m\nversion: v1.0.0\n",
-		"write |2 for |":                             edit("old: once", "old: |\n      \tonce"),
 		"something follows the first document":       sample + "---\n",
 		"line 2: cannot unmarshal":                   "injections:\n- 7\n",
 		"dependency: edits: number 1: file: \"/a\":": edit("kind: cpu", "kind: dependency", "slower: true", "slower: true\n  outside: true", "['p.(*T).Work']", "[]") + "  dependency: {module: m, version: v1.0.0, edits: [{file: /a, old: a, new: b}]}\n",
@@ -91,6 +90,21 @@ func TestEachFaultOfADefinitionIsNamedWithItsField(t *testing.T) {
 		_, err := parseSet("set/sample.yaml", []byte(text))
 		if err == nil || !strings.HasPrefix(err.Error(), "set/sample.yaml: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+// Text in Go begins with a tab more often than not.
+func TestATextMayBeginWithATab(t *testing.T) {
+	for _, c := range [][2]string{
+		{"    old: |\n      \tonce\n      twice", "\tonce\ntwice\n"},
+		{"    old: |-\n      \tonce\n      \ttwice", "\tonce\n\ttwice"},
+		{"    old: |2\n      \tonce", "\tonce\n"},
+		{"    old: |\n        once\n        \ttwice", "once\n\ttwice\n"},
+	} {
+		s, err := parseSet("set/sample.yaml", []byte(strings.Replace(sample, "    old: once", c[0], 1)))
+		if err != nil || s.Injections[0].Edits[0].Old != c[1] {
+			t.Errorf("%q: %v, %q", c[0], err, s.Injections[0].Edits[0].Old)
 		}
 	}
 }
