@@ -9,6 +9,9 @@ import (
 	"github.com/perfgate/perfgate/gate/recording"
 )
 
+// Kinds are the profiles that bottlenecks are found in.
+var Kinds = []recording.ProfileKind{recording.CPUProfile, recording.AllocProfile, recording.MutexProfile, recording.BlockProfile}
+
 // Profile is one profile of one run.
 type Profile struct {
 	Kind    recording.ProfileKind

@@ -41,7 +41,7 @@ func (r *bottlenecksRun) takeProfiles(ctx context.Context) error {
 		return err
 	}
 	cfg := measure.ProfileConfig{
-		Toolchain: tool, Dir: root, Kinds: recording.ProfileKinds, TimeInAll: r.flags.budget, Reps: r.flags.reps, AllCores: true,
+		Toolchain: tool, Dir: root, Kinds: bottleneck.Kinds, TimeInAll: r.flags.budget, Reps: r.flags.reps, AllCores: true,
 		BenchmarksMax: rankedMax, Cores: machine.Cores(), CanPin: machine.CanPin(), PlanLimit: r.flags.timeout,
 	}
 	if err := r.chooseBenchmarks(root, &cfg); err != nil {
@@ -250,7 +250,7 @@ func matchesBench(pattern, name string) bool {
 // the runs by the wall clock, or on one core where there are none.
 func ofBundle(b *recording.Bundle, side recording.Side, key recording.Key) (bottleneck.Measured, error) {
 	m := bottleneck.Measured{Key: key}
-	for _, kind := range recording.ProfileKinds {
+	for _, kind := range bottleneck.Kinds {
 		runs, err := profdiff.Runs(b, side, key, kind)
 		if err != nil {
 			return m, err

@@ -53,7 +53,7 @@ func runProfile(ctx context.Context, env *Env, args []string) int {
 	f := profileFlags{bench: "."}
 	fs := flag.NewFlagSet("profile", flag.ContinueOnError)
 	fs.Var(&f.packages, "pkg", "look for the benchmark in packages that match `PATTERN` (default ./...); may be repeated")
-	fs.StringVar(&f.kind, "kind", "cpu", "what to show, `KIND`: cpu, alloc, mutex (who made others wait for a lock) or block (who waited)")
+	fs.StringVar(&f.kind, "kind", "cpu", "what to show, `KIND`: cpu, alloc, mutex (who made others wait for a lock), block (who waited),\ngoroutine (how many there are at a time, and where), or trace (the runtime's own log, for go tool trace)")
 	fs.StringVar(&f.bundle, "bundle", "", "show the profiles of `BUNDLE` instead of taking new ones")
 	fs.StringVar(&f.out, "out", "", "write the files to the folder `DIR` (default: below the git directory)")
 	fs.DurationVar(&f.time, "time", 5*time.Second, "run each benchmark for about `DURATION`")
@@ -89,8 +89,10 @@ func runProfile(ctx context.Context, env *Env, args []string) int {
 
 func (f *profileFlags) validate() error {
 	switch {
-	case !slices.Contains(recording.ProfileKinds, recording.ProfileKind(f.kind)):
-		return fmt.Errorf("--kind %q: cpu, alloc, mutex and block are known", f.kind)
+	case f.kind == string(recording.ExecutionTrace) && f.bundle != "":
+		return errors.New("--kind trace: a bundle has no execution traces, which are too large; leave out --bundle to take one of the working tree")
+	case f.kind != string(recording.ExecutionTrace) && !slices.Contains(recording.ProfileKinds, recording.ProfileKind(f.kind)):
+		return fmt.Errorf("--kind %q: cpu, alloc, mutex, block, goroutine and trace are known", f.kind)
 	case f.time <= 0 || f.timeout <= 0:
 		return errors.New("--time and --timeout want a positive duration, such as 10s")
 	case f.top < 1:
@@ -107,8 +109,11 @@ func (f *profileFlags) validate() error {
 
 // metricOf is what is shown of a kind of profile.
 func metricOf(kind recording.ProfileKind) profdiff.Metric {
-	if kind == recording.AllocProfile {
+	switch kind {
+	case recording.AllocProfile:
 		return profdiff.Bytes
+	case recording.GoroutineProfile:
+		return profdiff.Goroutines
 	}
 	return profdiff.Time
 }
@@ -129,15 +134,22 @@ func (e *Env) profileTree(ctx context.Context, f profileFlags) error {
 		return fmt.Errorf("%w: %w", measure.ErrNoRoom, err)
 	}
 	defer os.RemoveAll(scratch)
+	reps := profileReplicates
+	if f.kind == string(recording.ExecutionTrace) {
+		reps = 1 // traces cannot be added up
+	}
 	progress := newProgress(e)
 	profiles, err := measure.Profiles(ctx, measure.ProfileConfig{
 		Toolchain: tool, Dir: e.Dir, Packages: f.packages, Bench: f.bench, Kinds: []recording.ProfileKind{recording.ProfileKind(f.kind)},
-		Time: f.time, Reps: profileReplicates, BenchmarksMax: profiledMax, Cores: machine.Cores(), CanPin: machine.CanPin(),
+		Time: f.time, Reps: reps, BenchmarksMax: profiledMax, Cores: machine.Cores(), CanPin: machine.CanPin(),
 		PlanLimit: f.timeout, Report: progress.show, Scratch: scratch,
 	})
 	progress.done()
 	if err != nil {
 		return err
+	}
+	if f.kind == string(recording.ExecutionTrace) {
+		return e.writeTraces(profiles, dir)
 	}
 	runs := map[recording.Key][]profdiff.Run{}
 	var keys []recording.Key
@@ -155,6 +167,21 @@ func (e *Env) profileTree(ctx context.Context, f profileFlags) error {
 		if err := e.showProfile(f, key, nil, runs[key], 0, dir); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// writeTraces writes execution traces, each with the command that shows it.
+func (e *Env) writeTraces(traces []measure.Profiled, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("%w: %w", errNotWritable, err)
+	}
+	for _, t := range traces {
+		path := filepath.Join(dir, fileName(t.Key)+".trace")
+		if err := os.WriteFile(path, t.Data, 0o644); err != nil {
+			return fmt.Errorf("%w: %w", errNotWritable, err)
+		}
+		fmt.Fprintf(e.Stdout, "execution trace of %s, %d operations, %d KiB\n\n  go tool trace %s\n\n", t.Key, t.N, len(t.Data)>>10, e.relative(path))
 	}
 	return nil
 }

@@ -28,12 +28,12 @@ func (t profileTables) print(title string) error {
 	if total.BaseCount+total.HeadCount == 0 {
 		fmt.Fprintf(t.env.Stdout, "\nnothing was recorded: it %s\n", map[recording.ProfileKind]string{
 			recording.CPUProfile: "took no CPU time", recording.AllocProfile: "allocates nothing",
-			recording.MutexProfile: "waits for no lock", recording.BlockProfile: "never waits"}[t.data.Kind])
+			recording.MutexProfile: "waits for no lock", recording.BlockProfile: "never waits", recording.GoroutineProfile: "was over before anybody looked"}[t.data.Kind])
 		return nil
 	}
 	what := map[recording.ProfileKind]string{recording.CPUProfile: "samples", recording.AllocProfile: "objects",
-		recording.MutexProfile: "contentions", recording.BlockProfile: "waits"}[t.data.Kind]
-	fmt.Fprintf(t.env.Stdout, "%s per operation, from %.0f %s\n", t.amounts(total), total.BaseCount+total.HeadCount, what)
+		recording.MutexProfile: "contentions", recording.BlockProfile: "waits", recording.GoroutineProfile: "sightings"}[t.data.Kind]
+	fmt.Fprintf(t.env.Stdout, "%s %s, from %.0f %s\n", t.amounts(total), t.data.Metric.Per(), total.BaseCount+total.HeadCount, what)
 	if t.sides() {
 		return t.printSides()
 	}

@@ -15,7 +15,7 @@ func Kinds(t recording.Test) []recording.ProfileKind {
 	case t.Unit == "allocs/op" || t.Unit == "B/op":
 		return []recording.ProfileKind{recording.AllocProfile}
 	case t.Channel == recording.Wall:
-		return []recording.ProfileKind{recording.CPUProfile, recording.AllocProfile, recording.MutexProfile, recording.BlockProfile}
+		return []recording.ProfileKind{recording.CPUProfile, recording.AllocProfile, recording.MutexProfile, recording.BlockProfile, recording.GoroutineProfile}
 	}
 	return []recording.ProfileKind{recording.CPUProfile, recording.AllocProfile}
 }
@@ -51,8 +51,8 @@ func Of(b *recording.Bundle, t recording.Test, slowdown float64) (Finding, bool,
 	var best Finding
 	found := false
 	for _, kind := range Kinds(t) {
-		if kind == recording.AllocProfile {
-			continue
+		if kind == recording.AllocProfile || kind == recording.GoroutineProfile {
+			continue // no time of an operation is in them
 		}
 		d, err := join(kind, profdiff.Time)
 		if err != nil {

@@ -149,9 +149,9 @@ func (d *drawing) frame(n *profdiff.Node, left, width float64, depth int) {
 func (d *drawing) amounts(n *profdiff.Node) string {
 	if !d.Sides {
 		v := n.Base + n.Head
-		return fmt.Sprintf("%s per operation, %.1f %%", profdiff.Format(v, d.Metric), 100*v/d.total)
+		return fmt.Sprintf("%s %s, %.1f %%", profdiff.Format(v, d.Metric), d.Metric.Per(), 100*v/d.total)
 	}
-	return fmt.Sprintf("%s -> %s per operation", profdiff.Format(n.Base, d.Metric), profdiff.Format(n.Head, d.Metric))
+	return fmt.Sprintf("%s -> %s %s", profdiff.Format(n.Base, d.Metric), profdiff.Format(n.Head, d.Metric), d.Metric.Per())
 }
 
 // change says by how much a node grew, where that is a part of the whole that can
@@ -189,5 +189,5 @@ func (d *drawing) legend() string {
 		return fmt.Sprintf("Base %s, head %s per operation. Red grew, blue shrank; widths are the larger side. Click a function, or press Enter on it, to zoom.",
 			profdiff.Format(d.root.Base, d.Metric), profdiff.Format(d.root.Head, d.Metric))
 	}
-	return fmt.Sprintf("%s per operation; colours are packages. Click a function, or press Enter on it, to zoom.", profdiff.Format(d.total, d.Metric))
+	return fmt.Sprintf("%s %s; colours are packages. Click a function, or press Enter on it, to zoom.", profdiff.Format(d.total, d.Metric), d.Metric.Per())
 }

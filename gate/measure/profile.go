@@ -263,7 +263,8 @@ func (s *session) profileOnce(ctx context.Context, job *profiling, rep int, side
 type profileRun struct {
 	*proc
 	recording.Profile
-	path string
+	path  string
+	looks int // at goroutines
 }
 
 // startProfile starts the run of one side; place says which it is of those that
@@ -271,7 +272,10 @@ type profileRun struct {
 func (s *session) startProfile(ctx context.Context, job *profiling, kind recording.ProfileKind, rep int, side recording.Side, place int) (*profileRun, error) {
 	run := &profileRun{
 		Profile: recording.Profile{Side: side, Key: job.Key, Kind: kind, Rep: rep, N: job.n(kind)},
-		path:    filepath.Join(s.Scratch, fmt.Sprintf("profile-%s-%s-%d", side, kind, rep)),
+		path:    filepath.Join(s.Scratch, fmt.Sprintf("profile-%s-%s-%d", side, kind, rep), "p"),
+	}
+	if err := os.Mkdir(filepath.Dir(run.path), 0o755); err != nil {
+		return nil, fmt.Errorf("making a folder for a profile: %w", err)
 	}
 	j := s.leafJob(job.plan, run.N, job.procs())
 	j.cores = nil
@@ -332,6 +336,9 @@ func (s *session) endProfile(ctx context.Context, job *profiling, run *profileRu
 		return nil
 	}
 	data, err := run.read()
+	if run.Kind == recording.GoroutineProfile {
+		run.N = run.looks
+	}
 	if f.err != nil || err != nil {
 		job.failed = true
 		s.Warnings = append(s.Warnings, fmt.Sprintf("%s has no %s profile: the %s side's run under the profiler failed", job.Key, run.Kind, run.Side))
@@ -343,7 +350,12 @@ func (s *session) endProfile(ctx context.Context, job *profiling, run *profileRu
 
 // read gives the profile of the timed part, compacted.
 func (r *profileRun) read() ([]byte, error) {
-	if r.Kind == recording.CPUProfile {
+	switch r.Kind {
+	case recording.ExecutionTrace:
+		return os.ReadFile(r.path)
+	case recording.GoroutineProfile:
+		return r.readLooks()
+	case recording.CPUProfile:
 		raw, err := os.ReadFile(r.path)
 		if err != nil {
 			return nil, err
@@ -368,11 +380,26 @@ func (r *profileRun) read() ([]byte, error) {
 	return recording.CompactProfile(after, before)
 }
 
-func (r *profileRun) remove() {
-	for _, ending := range []string{"", ".2", ".before", ".after"} {
-		os.Remove(r.path + ending)
+// readLooks adds up what was seen of goroutines.
+func (r *profileRun) readLooks() ([]byte, error) {
+	var looks [][]byte
+	for {
+		look, err := os.ReadFile(r.path + "." + strconv.Itoa(len(looks)+1))
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		looks = append(looks, look)
 	}
+	if r.looks = len(looks); r.looks == 0 {
+		return nil, errors.New("nobody has looked at the goroutines")
+	}
+	return recording.CompactProfile(looks[0], nil, looks[1:]...)
 }
+
+func (r *profileRun) remove() { os.RemoveAll(filepath.Dir(r.path)) }
 
 // reported are the metrics of a run; none where its output cannot be read, since
 // the profile is worth something without them.

@@ -272,3 +272,69 @@ func TestAProfileHasAllTimedParts(t *testing.T) {
 		}
 	}
 }
+
+const waitingGoroutines = `package work
+
+import (
+	"testing"
+	"time"
+)
+
+//go:noinline
+func park(done chan bool) { <-done }
+
+func BenchmarkWork(b *testing.B) {
+	done := make(chan bool)
+	defer close(done)
+	for range 7 {
+		go park(done)
+	}
+	for b.Loop() {
+		time.Sleep(time.Millisecond)
+	}
+}
+`
+
+func TestGoroutinesAreCountedWhereTheyAre(t *testing.T) {
+	profiles := profilesOf(t, waitingGoroutines, 300*time.Millisecond, recording.GoroutineProfile)
+	if len(profiles) != 2 {
+		t.Fatalf("%d profiles, want 2", len(profiles))
+	}
+	for _, p := range profiles {
+		parsed, err := recording.DecodeProfile(p.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parked, bench := int64(0), int64(0)
+		for _, s := range parsed.Sample {
+			for _, l := range s.Location {
+				for _, line := range l.Line {
+					switch name := line.Function.Name; {
+					case strings.HasSuffix(name, ".park"):
+						parked += s.Value[0]
+					case strings.HasSuffix(name, ".BenchmarkWork"):
+						bench += s.Value[0]
+					case strings.Contains(name, "perfgate"):
+						t.Errorf("the one who looks is seen too, in %s", name)
+					}
+				}
+			}
+		}
+		// One of the seven may not have come to its function at the first look.
+		if looks := int64(p.N); looks < 2 || parked > 7*looks || parked < 7*(looks-1) || bench != looks {
+			t.Errorf("%d looks: %d parked and %d in the benchmark, want 7 and 1 at each", looks, parked, bench)
+		}
+	}
+}
+
+func TestAnExecutionTraceIsOfTheTimedPart(t *testing.T) {
+	profiles := profilesOf(t, waitingGoroutines, 300*time.Millisecond, recording.ExecutionTrace)
+	for _, p := range profiles {
+		if !strings.HasPrefix(string(p.Data), "go 1.") || len(p.Data) < 1000 {
+			t.Errorf("%d bytes that begin with %.16q are no trace", len(p.Data), p.Data)
+		}
+	}
+	if len(profiles) != 2 {
+		t.Errorf("%d traces, want 2", len(profiles))
+	}
+}

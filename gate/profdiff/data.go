@@ -19,7 +19,17 @@ const (
 	Time    Metric = "ns"
 	Bytes   Metric = "bytes"
 	Objects Metric = "objects"
+	// Goroutines is how many there are at a time.
+	Goroutines Metric = "goroutines"
 )
+
+// Per is what a value of the metric is related to.
+func (m Metric) Per() string {
+	if m == Goroutines {
+		return "at a time"
+	}
+	return "per operation"
+}
 
 // Run is one profile and the number of operations that it covers.
 type Run struct {
@@ -145,6 +155,9 @@ var preemption = []string{"runtime.asyncPreempt", "runtime.asyncPreempt2"}
 
 // indexes finds the sample types: what the runtime writes has the count first.
 func indexes(p *profile.Profile, m Metric) (count, value int, err error) {
+	if m == Goroutines && len(p.SampleType) == 1 {
+		return 0, 0, nil
+	}
 	if len(p.SampleType) < 2 {
 		return 0, 0, fmt.Errorf("a profile with %d sample types, want a count and a value", len(p.SampleType))
 	}

@@ -132,7 +132,7 @@ func (d *Data) Speedscope(title string) ([]byte, error) {
 	for _, f := range d.Frames {
 		file.Shared.Frames = append(file.Shared.Frames, frame{f.Func(), f.File, f.Line})
 	}
-	units := map[Metric]string{Time: "nanoseconds", Bytes: "bytes", Objects: "none"}
+	units := map[Metric]string{Time: "nanoseconds", Bytes: "bytes", Objects: "none", Goroutines: "none"}
 	for side, name := range []string{"base", "head"} {
 		if len(d.N[side]) == 0 {
 			continue

@@ -14,6 +14,8 @@ func Format(v float64, m Metric) string {
 		units, step = []string{" B", " KiB", " MiB", " GiB"}, 1024
 	case Objects:
 		return digits(v) + " objects"
+	case Goroutines:
+		return digits(v) + " goroutines"
 	}
 	i := 0
 	for math.Abs(v) >= step*.9995 && i < len(units)-1 {

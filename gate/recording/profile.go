@@ -22,10 +22,19 @@ const (
 	AllocProfile ProfileKind = "alloc" // who allocated how much
 	MutexProfile ProfileKind = "mutex" // who held locks that others waited for
 	BlockProfile ProfileKind = "block" // who waited
+	// GoroutineProfile is what goroutines there are and where they stand. Its N is
+	// the number of looks at them, so that a value per N is how many there are at a
+	// time.
+	GoroutineProfile ProfileKind = "goroutine"
 )
 
-// ProfileKinds are all kinds, in the order in which they are shown.
-var ProfileKinds = []ProfileKind{CPUProfile, AllocProfile, MutexProfile, BlockProfile}
+// ExecutionTrace is the runtime's own log of goroutines, collections and system
+// calls, for `go tool trace`. It is no profile, and too large for a bundle.
+const ExecutionTrace ProfileKind = "trace"
+
+// ProfileKinds are the kinds that a bundle can have, in the order in which they
+// are shown.
+var ProfileKinds = []ProfileKind{CPUProfile, AllocProfile, MutexProfile, BlockProfile, GoroutineProfile}
 
 // Profile is one profile of one benchmark, taken in a pass of its own after the
 // measuring. The data is Bundle.Profiles[File].
@@ -42,8 +51,8 @@ type Profile struct {
 }
 
 const (
-	// profilesMax bounds the profiles of a bundle: 64 benchmarks x 2 sides x 8
-	// replicates x 4 kinds.
+	// profilesMax bounds the profiles of a bundle: 51 benchmarks x 2 sides x 8
+	// replicates x 5 kinds.
 	profilesMax = 4096
 	profilesDir = "profiles/"
 	diffFile    = "diff.json"

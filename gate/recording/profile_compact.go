@@ -75,9 +75,11 @@ func CompactProfile(raw, before []byte, rest ...[]byte) ([]byte, error) {
 			return nil, err
 		}
 	}
+	p.Sample = slices.DeleteFunc(p.Sample, profilers)
 	for _, r := range rest {
 		more, err := profile.ParseData(r)
 		if err == nil {
+			more.Sample = slices.DeleteFunc(more.Sample, profilers)
 			p, err = profile.Merge([]*profile.Profile{p, more})
 		}
 		if err != nil {
@@ -100,8 +102,7 @@ func CompactProfile(raw, before []byte, rest ...[]byte) ([]byte, error) {
 // later one, and is not the benchmark's.
 const profilerFrame = "testing.(*perfgateProfiler)."
 
-// since subtracts an earlier profile of the same process, and what it took to
-// write that.
+// since subtracts an earlier profile of the same process.
 func since(p *profile.Profile, before []byte) (*profile.Profile, error) {
 	earlier, err := profile.ParseData(before)
 	if err != nil {
@@ -112,7 +113,6 @@ func since(p *profile.Profile, before []byte) (*profile.Profile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("subtracting the profile before: %w", err)
 	}
-	p.Sample = slices.DeleteFunc(p.Sample, profilers)
 	return p, nil
 }
 
