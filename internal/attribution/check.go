@@ -113,6 +113,9 @@ func (c *checker) checkDependency(ctx context.Context, dir string, in *Injection
 	if !strings.Contains(string(mod), u.Module+" "+u.Version) {
 		return fmt.Errorf("dependency: go.mod does not require %s %s", u.Module, u.Version)
 	}
+	if _, err := u.slower(); err != nil {
+		return err
+	}
 	upstream, err := download(ctx, u.Module, u.Version)
 	if err != nil {
 		return err

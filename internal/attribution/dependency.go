@@ -65,14 +65,15 @@ func serve(ctx context.Context, work string, u *Upstream) ([]string, error) {
 	}, nil
 }
 
-var release = regexp.MustCompile(`^v(\d+)\.(\d+)\.(\d+)$`)
+var version = regexp.MustCompile(`^v(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?$`)
 
-// slower is the version of the edited module: before the next release, and with a
-// hash of the edits, so that no two contents have one name.
+// slower is the version of the edited module: above the one it comes from, before
+// the next release, and with a hash of the edits, so that no two contents have one
+// name.
 func (u *Upstream) slower() (string, error) {
-	m := release.FindStringSubmatch(u.Version)
+	m := version.FindStringSubmatch(u.Version)
 	if m == nil {
-		return "", fmt.Errorf("dependency: version %s is no release such as v1.2.3", u.Version)
+		return "", fmt.Errorf("dependency: version %s is none such as v1.2.3", u.Version)
 	}
 	patch, err := strconv.Atoi(m[3])
 	if err != nil {

@@ -166,10 +166,16 @@ func TestASlowerDependencyIsOutsideOfTheDiff(t *testing.T) {
 	}
 }
 
-func TestOnlyAReleaseIsServedAgain(t *testing.T) {
-	for _, version := range []string{"v1.0.0-rc.1", "v0.0.0-20240101000000-abcdefabcdef", "v2.0.0+incompatible", "latest"} {
-		if _, err := (&Upstream{Module: "m", Version: version}).slower(); err == nil {
-			t.Errorf("%s is taken", version)
+// What is served is above the version that it comes from, whatever form that has.
+func TestASlowerVersionIsTheNextOne(t *testing.T) {
+	for from, want := range map[string]string{"v1.2.3": "v1.2.4-slower.h", "v1.0.0-rc.1": "v1.0.1-slower.h", "v0.0.0-20240101000000-abcdefabcdef": "v0.0.1-slower.h"} {
+		if got, err := (&Upstream{Module: "m", Version: from}).slower(); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, %v", from, got, err)
+		}
+	}
+	for _, wrong := range []string{"v2.0.0+incompatible", "latest", "v1"} {
+		if _, err := (&Upstream{Module: "m", Version: wrong}).slower(); err == nil {
+			t.Errorf("%s is taken", wrong)
 		}
 	}
 	if escaped("github.com/BurntSushi/toml") != "github.com/!burnt!sushi/toml" {
