@@ -20,9 +20,6 @@ var ErrFew = errors.New("fewer than two CPU profiles")
 type Measured struct {
 	Key      recording.Key
 	Profiles []Profile
-	// Reported is what the benchmark printed where nobody knows what it printed of
-	// the profiled runs.
-	Reported []recording.Value
 }
 
 // Amounts are costs of one operation.
@@ -86,12 +83,11 @@ type study struct {
 	scope                    Scope
 	cpu, alloc, mutex, block *view
 	cpuPerOp                 Interval
-	reported                 []recording.Value
 }
 
 // Analyse reads the profiles of one benchmark.
 func Analyse(scope Scope, m Measured) (*Analysis, error) {
-	s := &study{Analysis: Analysis{Pkg: printable(m.Key.Pkg), Name: printable(m.Key.Name), Procs: m.Key.Procs}, scope: scope, reported: m.Reported}
+	s := &study{Analysis: Analysis{Pkg: printable(m.Key.Pkg), Name: printable(m.Key.Name), Procs: m.Key.Procs}, scope: scope}
 	for kind, to := range map[recording.ProfileKind]**view{ // maprange: each view is made by itself
 		recording.CPUProfile: &s.cpu, recording.AllocProfile: &s.alloc, recording.MutexProfile: &s.mutex, recording.BlockProfile: &s.block,
 	} {

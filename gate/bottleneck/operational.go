@@ -83,18 +83,6 @@ func throughput(values []recording.Value) float64 {
 	return 0
 }
 
-// reports are what was printed of each run of a view.
-func (s *study) reports(v *view) [][]recording.Value {
-	all := make([][]recording.Value, v.runs())
-	for i := range all {
-		all[i] = v.reported[i]
-		if len(all[i]) == 0 {
-			all[i] = s.reported
-		}
-	}
-	return all
-}
-
 // each computes one value from the report of each run; nil where a run lacks it.
 func each(reports [][]recording.Value, f func(i int, values []recording.Value) float64) *Interval {
 	var xs []float64
@@ -111,7 +99,7 @@ func each(reports [][]recording.Value, f func(i int, values []recording.Value) f
 
 // operational fills in throughput, the use of the cores, and the stations.
 func (s *study) operational() {
-	reports := s.reports(s.cpu)
+	reports := s.cpu.reported
 	s.Throughput = each(reports, func(_ int, values []recording.Value) float64 { return throughput(values) })
 	s.Utilisation = each(reports, func(i int, values []recording.Value) float64 {
 		// Ready to run without a CPU is as good as busy: another core would be used.
@@ -163,7 +151,7 @@ func (s *study) station(name string, reports [][]recording.Value) {
 // cpuUsed is the CPU time of an operation in ns, as the runs reported it; nil where
 // they did not.
 func (s *study) cpuUsed() *Interval {
-	return each(s.reports(s.cpu), func(_ int, values []recording.Value) float64 { return value(values, "cpu-sec/op") * nanosPerUnit })
+	return each(s.cpu.reported, func(_ int, values []recording.Value) float64 { return value(values, "cpu-sec/op") * nanosPerUnit })
 }
 
 // onCPU fills in what the profile says of a station: its share, of the CPU time that
@@ -193,7 +181,7 @@ func (at *Station) onCPU(s *study) {
 // knows how long the runs took.
 func (s *study) waiting(v *view, sums []float64) *Interval {
 	xs := make([]float64, v.runs())
-	for i, values := range s.reports(v) {
+	for i, values := range v.reported {
 		x := throughput(values)
 		if x == 0 {
 			return nil

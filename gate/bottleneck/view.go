@@ -17,7 +17,8 @@ type Profile struct {
 	Kind    recording.ProfileKind
 	N       int // operations
 	Profile *profile.Profile
-	// Reported is what the benchmark printed of the run.
+	// Reported is what the benchmark printed of the run, or of as many runs as
+	// there are for a profile.
 	Reported []recording.Value
 }
 

@@ -246,8 +246,10 @@ func matchesBench(pattern, name string) bool {
 	return true
 }
 
-// ofBundle is one benchmark of a bundle. What its runs reported is the median of
-// the runs by the wall clock, or on one core where there are none.
+// ofBundle is one benchmark of a bundle. Its profiles were taken of other runs than
+// its measurements: each replicate is given the medians of an equal part of the runs
+// by the wall clock, or on one core where there are none, so that intervals show
+// how the runs scatter.
 func ofBundle(b *recording.Bundle, side recording.Side, key recording.Key) (bottleneck.Measured, error) {
 	m := bottleneck.Measured{Key: key}
 	for _, kind := range bottleneck.Kinds {
@@ -255,27 +257,42 @@ func ofBundle(b *recording.Bundle, side recording.Side, key recording.Key) (bott
 		if err != nil {
 			return m, err
 		}
-		for _, run := range runs {
-			m.Profiles = append(m.Profiles, bottleneck.Profile{Kind: kind, N: run.N, Profile: run.Profile})
-		}
-	}
-	for _, channel := range []recording.Channel{recording.Wall, recording.CoRun} {
-		byUnit := map[string][]float64{}
-		for _, s := range b.Samples {
-			if s.Side != side || s.Channel != channel || s.Key != key {
-				continue
+		reported := parts(b, side, key, len(runs))
+		for i, run := range runs {
+			p := bottleneck.Profile{Kind: kind, N: run.N, Profile: run.Profile}
+			if reported != nil {
+				p.Reported = reported[i]
 			}
-			for _, v := range s.Values {
-				byUnit[v.Unit] = append(byUnit[v.Unit], v.Value)
-			}
-		}
-		for _, unit := range slices.Sorted(maps.Keys(byUnit)) {
-			slices.Sort(byUnit[unit])
-			m.Reported = append(m.Reported, recording.Value{Unit: unit, Value: byUnit[unit][len(byUnit[unit])/2]})
-		}
-		if len(m.Reported) > 0 {
-			break
+			m.Profiles = append(m.Profiles, p)
 		}
 	}
 	return m, nil
+}
+
+// parts deals the runs of one benchmark out to n parts in turn, and gives the
+// median of each unit in each; nil where there are fewer runs than parts.
+func parts(b *recording.Bundle, side recording.Side, key recording.Key, n int) [][]recording.Value {
+	for _, channel := range []recording.Channel{recording.Wall, recording.CoRun} {
+		runs := slices.DeleteFunc(slices.Clone(b.Samples), func(s recording.Sample) bool {
+			return s.Side != side || s.Channel != channel || s.Key != key
+		})
+		if n == 0 || len(runs) < n {
+			continue
+		}
+		out := make([][]recording.Value, n)
+		for part := range out {
+			byUnit := map[string][]float64{}
+			for i := part; i < len(runs); i += n {
+				for _, v := range runs[i].Values {
+					byUnit[v.Unit] = append(byUnit[v.Unit], v.Value)
+				}
+			}
+			for _, unit := range slices.Sorted(maps.Keys(byUnit)) {
+				slices.Sort(byUnit[unit])
+				out[part] = append(out[part], recording.Value{Unit: unit, Value: byUnit[unit][len(byUnit[unit])/2]})
+			}
+		}
+		return out
+	}
+	return nil
 }
