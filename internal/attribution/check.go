@@ -76,7 +76,7 @@ func (c *checker) check(ctx context.Context, s *Set, in *Injection) error {
 		return c.checkDependency(ctx, dir, in)
 	}
 	if c.build {
-		return vet(ctx, dir, changed, s.Module != "")
+		return compile(ctx, dir, changed, s.Module != "")
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func (c *checker) checkDependency(ctx context.Context, dir string, in *Injection
 		return fmt.Errorf("dependency: %w", err)
 	}
 	if c.build {
-		return vet(ctx, upstream, changed, true)
+		return compile(ctx, upstream, changed, true)
 	}
 	return nil
 }
@@ -211,9 +211,10 @@ func checkBench(tree fs.FS, in *Injection) error {
 	return nil
 }
 
-// vet type-checks the packages that changed files belong to. A module of the
-// proxy lies in the module cache, which nothing may be laid over: it is copied.
-func vet(ctx context.Context, dir string, changed map[string][]byte, cached bool) error {
+// compile type-checks the packages that changed files belong to. A module of the
+// proxy lies in the module cache, which nothing may be laid over: it is copied. It is
+// built only, since other people's code may have what go vet objects to.
+func compile(ctx context.Context, dir string, changed map[string][]byte, cached bool) error {
 	work, err := os.MkdirTemp("", "attribution-")
 	if err != nil {
 		return err
@@ -221,6 +222,7 @@ func vet(ctx context.Context, dir string, changed map[string][]byte, cached bool
 	defer os.RemoveAll(work)
 	args := []string{"vet"}
 	if cached {
+		args = []string{"build"}
 		copied := filepath.Join(work, "module")
 		if err := copyModule(copied, dir); err != nil {
 			return err
