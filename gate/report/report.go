@@ -402,7 +402,11 @@ func (in Input) machine() string {
 // cost is what building and measuring both sides took.
 func (in Input) cost() string {
 	m := in.Manifest
-	s := fmt.Sprintf("%s CPU-seconds, %s s", seconds(m.CPUSeconds), seconds(m.WallSeconds))
+	unit := "CPU-seconds"
+	if seconds(m.CPUSeconds) == "1" {
+		unit = "CPU-second"
+	}
+	s := fmt.Sprintf("%s %s, %s s", seconds(m.CPUSeconds), unit, seconds(m.WallSeconds))
 	if m.BudgetSeconds > 0 {
 		s += fmt.Sprintf(" of a budget of %s s", seconds(m.BudgetSeconds))
 	}

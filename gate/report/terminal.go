@@ -212,12 +212,35 @@ const (
 	detailColumns  = 110
 )
 
+// alike puts outcomes together that differ in the benchmark only, at the place of
+// the first: what ends a budget early is one reason, however many it meets.
+func alike(all []recording.Outcome) [][]recording.Outcome {
+	var groups [][]recording.Outcome
+	at := map[recording.Outcome]int{}
+	for _, o := range all {
+		what := o
+		what.Key = recording.Key{}
+		i, ok := at[what]
+		if !ok {
+			i = len(groups)
+			at[what] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], o)
+	}
+	return groups
+}
+
 func (t *terminal) outcomes() {
 	if len(t.Verdict.Outcomes) == 0 {
 		return
 	}
 	t.line("")
-	for _, o := range t.Verdict.Outcomes {
+	for _, same := range alike(t.Verdict.Outcomes) {
+		o, names := same[0], make([]string, len(same))
+		for i, other := range same {
+			names[i] = clean(t.benchmark(other.Key))
+		}
 		where := ""
 		if o.Side != "" {
 			where = fmt.Sprintf(" (%s)", clean(string(o.Side)))
@@ -226,7 +249,17 @@ func (t *terminal) outcomes() {
 		if o.Kind == recording.Added || o.Kind == recording.Skipped {
 			color = ""
 		}
-		t.line("%s: %s%s", t.paint(clean(string(o.Kind)), color), clean(t.benchmark(o.Key)), where)
+		head := clean(string(o.Kind))
+		text := []string{head + ": " + names[0] + where}
+		if len(names) > 1 {
+			text = wrap(head+": "+strings.Join(names, ", ")+where, detailColumns)
+		}
+		for i, part := range text {
+			if i == 0 {
+				part = t.paint(head, color) + strings.TrimPrefix(part, head)
+			}
+			t.line("%s", part)
+		}
 		lines := strings.Split(strings.TrimRight(o.Detail, "\n"), "\n")
 		for i, detail := range lines {
 			if i == detailLinesMax {
