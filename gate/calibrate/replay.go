@@ -80,7 +80,7 @@ type pool struct {
 }
 
 // poolOf gathers the sessions of one series. A benchmark that could not take the
-// slowdown counts as it is.
+// slowdown is neither as it is nor slower by the series' size, and is left out.
 func poolOf(data *Data, s Series) *pool {
 	p := &pool{header: &data.Header, plain: map[recording.Key][][]float64{}, slows: map[recording.Key][][]float64{}}
 	keys := map[recording.Key]bool{}
@@ -94,8 +94,11 @@ func poolOf(data *Data, s Series) *pool {
 			if t == nil || len(t.D) == 0 {
 				continue
 			}
+			if b.Slowed && !s.Injects(b.N) {
+				continue
+			}
 			key, into := b.key(data.Header.Module), p.plain
-			if b.Slowed && s.Injects(b.N) {
+			if b.Slowed {
 				into = p.slows
 			}
 			keys[key], into[key] = true, append(into[key], t.D)
