@@ -14,9 +14,10 @@ import (
 	"github.com/perfgate/perfgate/gate/verdict"
 )
 
-// read puts into a line what a bundle says. A suite that was not measured is an
-// error.
-func (l *Line) read(b *recording.Bundle) error {
+// read puts into a line what a bundle says. It is an error where no test was
+// measured. The headline is no reason to leave a run out: a slowdown that was found
+// goes before what could not be measured there, so that only misses would be lost.
+func (l *Line) read(b *recording.Bundle, in *Injection) error {
 	m := &b.Manifest
 	l.Tool, l.Class, l.Machine = m.Tool, m.Machine.ClassID, m.Machine.Class
 	l.ProfileSeconds = m.ProfileSeconds
@@ -24,7 +25,7 @@ func (l *Line) read(b *recording.Bundle) error {
 	if err != nil {
 		return fmt.Errorf("deciding: %w", err)
 	}
-	if v.Headline == verdict.SuiteNotMeasured {
+	if !slices.ContainsFunc(v.Rows, decided) {
 		return errors.New(notMeasured(m, v))
 	}
 	for _, row := range v.Rows {
@@ -34,14 +35,33 @@ func (l *Line) read(b *recording.Bundle) error {
 		}
 		l.Tests = append(l.Tests, t)
 	}
-	if len(l.Tests) == 0 {
-		return errors.New("no benchmark was compared")
+	var onStacks map[string]bool
+	if l.Profiled, onStacks, err = profiled(b, v); err != nil {
+		return err
 	}
-	l.Profiled, err = profiled(b, v)
-	return err
+	among := func(names []string) (n int) {
+		for _, name := range names {
+			n += count(onStacks[name])
+		}
+		return n
+	}
+	l.DecoysOnStacks, l.GuiltyOnStacks = among(l.Decoys), among(in.Guilty)
+	return nil
 }
 
-// notMeasured says what kept a suite from being measured.
+// decided: the gate has an answer about a row. Pairs that show neither a slowdown
+// nor its absence are one: nothing was found, though it was looked for.
+func decided(row verdict.Row) bool {
+	switch row.Decision {
+	case verdict.Ungated:
+		return false
+	case verdict.Inconclusive:
+		return row.Change.Timed != nil && row.Change.Timed.Pairs > 0
+	}
+	return true
+}
+
+// notMeasured says what kept all tests from being measured.
 func notMeasured(m *recording.Manifest, v verdict.Verdict) string {
 	var why []string
 	for _, o := range v.Outcomes {
@@ -78,21 +98,17 @@ func newTest(b *recording.Bundle, row verdict.Row) (Test, error) {
 	return t, nil
 }
 
-// slowdownMax bounds what is said of something that was nothing before.
-const slowdownMax = 1000
-
-// logSlowdown is the logarithm of by how much a row is worse.
+// logSlowdown is the logarithm of by how much a row is worse, and at most of a
+// thousand times. The rule is that of package cli, which asks culprit.Of for the
+// suspects that people see.
 func logSlowdown(row verdict.Row) float64 {
 	log := 0.0
-	switch c := row.Change; {
-	case c.Timed != nil:
+	if c := row.Change; c.Timed != nil {
 		log = c.Timed.Delta
-	case c.Exact != nil && c.Exact.Base > 0 && c.Exact.Head > 0:
-		log = math.Log(c.Exact.Head / c.Exact.Base)
-	case c.Exact != nil && c.Exact.Head > c.Exact.Base:
-		log = math.Inf(1)
+	} else if e := c.Exact; e != nil && e.Head > 0 && e.Base >= 0 {
+		log = math.Log(e.Head / e.Base) // infinite where it was nothing
 	}
-	return min(log, math.Log(slowdownMax))
+	return min(log, math.Log(1000))
 }
 
 // rounded keeps four decimals.
@@ -109,36 +125,52 @@ func shortName(module, function string) string {
 	return function
 }
 
-// profiled counts functions, benchmark by benchmark, compared as `perfgate profile`
-// compares them.
-func profiled(b *recording.Bundle, v verdict.Verdict) ([]Profile, error) {
+// compared are the profiles whose functions are counted, each with what is compared
+// and the unit whose measured ratio is the whole's, as `perfgate profile` has them.
+var compared = []struct {
+	kind   recording.ProfileKind
+	metric profdiff.Metric
+	unit   string
+}{
+	{recording.CPUProfile, profdiff.Time, cpuUnit},
+	{recording.AllocProfile, profdiff.Bytes, "B/op"},
+}
+
+// profiled counts functions, benchmark by benchmark, compared as suspects are looked
+// for: what the change renamed is one function. It also gives the names of all
+// functions that are on a stack.
+func profiled(b *recording.Bundle, v verdict.Verdict) ([]Profile, map[string]bool, error) {
 	renames := culprit.Renames(b.Diff)
 	var all []Profile
-	var done []recording.Profile
-	for _, p := range b.Manifest.Profiles {
-		known := func(o recording.Profile) bool { return o.Key == p.Key && o.Kind == p.Kind }
-		if slices.ContainsFunc(done, known) {
-			continue
+	onStacks := map[string]bool{}
+	for _, key := range profiledKeys(b) {
+		for _, c := range compared {
+			d, err := profdiff.FromBundle(b, key, c.kind, c.metric, renames)
+			if errors.Is(err, profdiff.ErrEmpty) {
+				continue
+			}
+			if err != nil {
+				return nil, nil, fmt.Errorf("reading the profiles: %w", err)
+			}
+			for _, f := range d.Frames {
+				onStacks[shortName(b.Manifest.Module, f.Func())] = true
+			}
+			result := profdiff.Diff(d, profdiff.Options{Measured: measured(v, key, c.unit)})
+			all = append(all, newProfile(key.Short(b.Manifest.Module), c.kind, result))
 		}
-		done = append(done, p)
-		metric, unit := profdiff.Time, ""
-		switch p.Kind {
-		case recording.AllocProfile:
-			metric, unit = profdiff.Bytes, "B/op"
-		case recording.CPUProfile:
-			unit = "cpu-sec/op"
-		}
-		d, err := profdiff.FromBundle(b, p.Key, p.Kind, metric, renames)
-		if errors.Is(err, profdiff.ErrEmpty) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading the profiles: %w", err)
-		}
-		result := profdiff.Diff(d, profdiff.Options{Measured: measured(v, p.Key, unit)})
-		all = append(all, newProfile(p.Key.Short(b.Manifest.Module), p.Kind, result))
 	}
-	return all, nil
+	return all, onStacks, nil
+}
+
+// profiledKeys are the benchmarks that a bundle has profiles of, in its order.
+func profiledKeys(b *recording.Bundle) []recording.Key {
+	var keys []recording.Key
+	for _, p := range b.Manifest.Profiles {
+		if !slices.Contains(keys, p.Key) {
+			keys = append(keys, p.Key)
+		}
+	}
+	return keys
 }
 
 // measured is the ratio that the gate has measured of a unit; 0 for none.

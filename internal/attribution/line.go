@@ -25,8 +25,8 @@ type Line struct {
 	Seed   uint64 `json:"seed"`
 	// Base is the commit of this repository, or MODULE@VERSION.
 	Base string `json:"base"`
-	// Tool is the perfgate that measured, as its bundle says, and Commit what it was
-	// built from; empty where it was given.
+	// Tool is the perfgate that measured, as its bundle says, and Commit what it and
+	// the set were built from; empty where the program was given, since nobody knows.
 	Tool   string `json:"tool"`
 	Commit string `json:"commit"`
 	Time   string `json:"time"` // when it began, RFC 3339 in UTC
@@ -37,8 +37,14 @@ type Line struct {
 	CPUs          int               `json:"cpus"`
 	BudgetSeconds float64           `json:"budget-seconds"`
 	Decoys        []string          `json:"decoys"`
-	// Error says why there is no verdict; all below is empty then.
+	// Error says why there is no verdict. Tests, Profiled and what is on stacks are
+	// empty then.
 	Error string `json:"error,omitempty"`
+	// DecoysOnStacks and GuiltyOnStacks are how many of the decoys and of the guilty
+	// declarations are functions on a stack of the bundle's profiles of CPU time and
+	// allocations: who could be blamed at all.
+	DecoysOnStacks int `json:"decoys-on-stacks"`
+	GuiltyOnStacks int `json:"guilty-on-stacks"`
 	// Tests are in the report's order.
 	Tests          []Test    `json:"tests"`
 	Profiled       []Profile `json:"profiled"`

@@ -254,7 +254,7 @@ func (c *campaign) one(ctx context.Context, work string, t task, seed uint64) er
 	if err != nil {
 		// The folders of this machine tell nobody anything.
 		l.Error = strings.NewReplacer(dir, "RUN", c.root, "ROOT").Replace(head(err.Error(), errorRunes))
-		l.Tests, l.Profiled = nil, nil
+		l.Tests, l.Profiled, l.DecoysOnStacks, l.GuiltyOnStacks = nil, nil, 0, 0
 	}
 	l.WallSeconds = rounded(time.Since(began).Seconds())
 	fmt.Fprintf(c.stdout, "  %s\n", l.summary())
@@ -303,7 +303,7 @@ func (c *campaign) check(ctx context.Context, work string, t task, l *Line) erro
 	if err := c.keepBundle(bundle, t.in.Name, l.Seed); err != nil {
 		return err
 	}
-	return l.read(&b)
+	return l.read(&b, t.in)
 }
 
 // perfgate runs the program. That something is slower, or not measurable, is no

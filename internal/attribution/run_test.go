@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/perfgate/perfgate/gate/compare"
 	"github.com/perfgate/perfgate/gate/recording"
 	"github.com/perfgate/perfgate/gate/verdict"
 )
@@ -221,6 +222,15 @@ func recorded(t *testing.T) (b recording.Bundle, bench string) {
 				t.Fatal(err)
 			}
 			b.AddProfile(recording.Profile{Side: name, Key: key, Kind: recording.CPUProfile, Rep: rep + 1, N: 1000}, data)
+			// What waits on the wall clock also has these, with one value for each stack.
+			p.SampleType = p.SampleType[:1]
+			for _, s := range p.Sample {
+				s.Value = s.Value[:1]
+			}
+			if data, err = recording.EncodeProfile(p); err != nil {
+				t.Fatal(err)
+			}
+			b.AddProfile(recording.Profile{Side: name, Key: key, Kind: recording.GoroutineProfile, Rep: rep + 1, N: 10}, data)
 		}
 	}
 	b.Manifest.ProfileSeconds = 12.5
@@ -275,6 +285,9 @@ func TestAProgramThatMeasuresIsReadByItsBundle(t *testing.T) {
 	if want := []Profile{{Bench: bench, Kind: recording.CPUProfile, Tested: 10, Flagged: 1, Shown: 1}}; !slices.Equal(l.Profiled, want) {
 		t.Errorf("profiled %+v, want %+v", l.Profiled, want)
 	}
+	if l.GuiltyOnStacks != 1 || l.DecoysOnStacks != 0 {
+		t.Errorf("on stacks are %d guilty and %d decoys", l.GuiltyOnStacks, l.DecoysOnStacks)
+	}
 	if x := score(task{s, &s.Injections[0]}, lines); x.Place != 1 || !x.Confirmed {
 		t.Errorf("%+v", x)
 	}
@@ -299,6 +312,47 @@ func TestAProgramThatMeasuresIsReadByItsBundle(t *testing.T) {
 	}
 	if lines, err = readLines(data); err != nil || len(lines) != 2 || !strings.Contains(lines[1].Error, "no such benchmark") {
 		t.Errorf("%d lines, %v: %+v", len(lines), err, lines)
+	}
+}
+
+// A suite that is not measurable as a whole is as good a miss as a found slowdown is
+// a hit; without any answer there is neither.
+func TestARunIsMeasuredWhereAnyTestIs(t *testing.T) {
+	b, err := recording.Read(filepath.Join(root, "docs", "evidence", "first", "neutral"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Manifest.Outcomes = append(b.Manifest.Outcomes, recording.Outcome{Key: b.Manifest.Family[0].Key, Kind: recording.TooFew, Detail: "no time"})
+	if v, err := verdict.Decide(b); err != nil || v.Headline != verdict.SuiteNotMeasured {
+		t.Fatalf("headline %s, %v", v.Headline, err)
+	}
+	var l Line
+	if err := l.read(&b, &Injection{}); err != nil || len(l.Tests) == 0 || l.answer() != nil {
+		t.Errorf("%v: %+v", err, l)
+	}
+	b.Samples = nil
+	if err := new(Line).read(&b, &Injection{}); err == nil || !strings.Contains(err.Error(), "no time") {
+		t.Errorf("without a sample: %v", err)
+	}
+}
+
+// The rows that a miss is counted by: what was looked at without an answer is one.
+func TestWhatHasNoAnswer(t *testing.T) {
+	timed, unpaired, exact := compare.Change{Timed: &compare.Timed{Pairs: 9}}, compare.Change{Timed: &compare.Timed{}}, compare.Change{Exact: &compare.ExactResult{Runs: 2}}
+	for _, c := range []struct {
+		row  verdict.Row
+		want bool
+	}{
+		{verdict.Row{Decision: verdict.Pass, Change: exact}, true},
+		{verdict.Row{Decision: verdict.Identical}, true},
+		{verdict.Row{Decision: verdict.Inconclusive, Change: timed}, true},
+		{verdict.Row{Decision: verdict.Inconclusive, Change: unpaired}, false},
+		{verdict.Row{Decision: verdict.Inconclusive, Change: exact}, false},
+		{verdict.Row{Decision: verdict.Ungated, Change: timed}, false},
+	} {
+		if got := decided(c.row); got != c.want {
+			t.Errorf("%s, %+v: decided %v", c.row.Decision, c.row.Change, got)
+		}
 	}
 }
 
@@ -338,7 +392,7 @@ func TestASlowdownIsANumber(t *testing.T) {
 	}
 	r := v.Rows[at]
 	r.Change.Exact.Base, r.Change.Exact.Head = 0, 3
-	if got := logSlowdown(r); got != math.Log(slowdownMax) {
+	if got := logSlowdown(r); got != math.Log(1000) {
 		t.Errorf("from nothing to something is %v", got)
 	}
 	r.Change.Exact.Base = 2
