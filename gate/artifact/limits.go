@@ -11,7 +11,7 @@ const (
 	TotalBytesMax = 128 << 20
 	// EntriesMax bounds files and folders. A bundle has six files; profiles are
 	// 2 sides x 8 replicates x 5 kinds for each benchmark that changed, with a folder
-	// for each side of it, so this is room for fifty of them.
+	// for each side of it, so this is room for 49 of them.
 	EntriesMax = 4096
 	// NameBytesMax and NameDepthMax bound the path of a file.
 	NameBytesMax = 512

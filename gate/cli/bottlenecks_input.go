@@ -270,29 +270,35 @@ func ofBundle(b *recording.Bundle, side recording.Side, key recording.Key) (bott
 }
 
 // parts deals the runs of one benchmark out to n parts in turn, and gives the
-// median of each unit in each; nil where there are fewer runs than parts.
+// median of each unit in each. Where there are fewer runs, some parts are given
+// twice; nil where there is none.
 func parts(b *recording.Bundle, side recording.Side, key recording.Key, n int) [][]recording.Value {
 	for _, channel := range []recording.Channel{recording.Wall, recording.CoRun} {
 		runs := slices.DeleteFunc(slices.Clone(b.Samples), func(s recording.Sample) bool {
 			return s.Side != side || s.Channel != channel || s.Key != key
 		})
-		if n == 0 || len(runs) < n {
+		if n == 0 || len(runs) == 0 {
 			continue
 		}
+		different := min(n, len(runs))
 		out := make([][]recording.Value, n)
 		for part := range out {
 			byUnit := map[string][]float64{}
-			for i := part; i < len(runs); i += n {
+			for i := part % different; i < len(runs); i += different {
 				for _, v := range runs[i].Values {
 					byUnit[v.Unit] = append(byUnit[v.Unit], v.Value)
 				}
 			}
 			for _, unit := range slices.Sorted(maps.Keys(byUnit)) {
-				slices.Sort(byUnit[unit])
-				out[part] = append(out[part], recording.Value{Unit: unit, Value: byUnit[unit][len(byUnit[unit])/2]})
+				out[part] = append(out[part], recording.Value{Unit: unit, Value: median(byUnit[unit])})
 			}
 		}
 		return out
 	}
 	return nil
+}
+
+func median(xs []float64) float64 {
+	slices.Sort(xs)
+	return (xs[(len(xs)-1)/2] + xs[len(xs)/2]) / 2
 }

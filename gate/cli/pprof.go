@@ -36,7 +36,7 @@ func runPprof(_ context.Context, env *Env, args []string) int {
 	f := pprofFlags{kind: "cpu", side: "diff"}
 	fs := flag.NewFlagSet("pprof", flag.ContinueOnError)
 	fs.StringVar(&f.bench, "bench", "", "the benchmark whose name contains `TEXT`; needed where a bundle has profiles of several")
-	fs.StringVar(&f.kind, "kind", "cpu", "the `KIND` of profile: cpu, alloc, mutex or block")
+	fs.StringVar(&f.kind, "kind", "cpu", "the `KIND` of profile: cpu, alloc, mutex, block or goroutine")
 	fs.StringVar(&f.side, "side", "diff", "the `SIDE` of a bundle: base, head or diff")
 	fs.Usage = env.usageOf(fs, "pprof [--bench TEXT] [--kind KIND] [--side SIDE] [pprof flags] BUNDLE|FILE", pprofHelp)
 	ours, theirs := splitFlags(fs, args)

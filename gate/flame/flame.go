@@ -186,8 +186,8 @@ func (d *drawing) colour(n *profdiff.Node) string {
 
 func (d *drawing) legend() string {
 	if d.Sides {
-		return fmt.Sprintf("Base %s, head %s per operation. Red grew, blue shrank; widths are the larger side. Click a function, or press Enter on it, to zoom.",
-			profdiff.Format(d.root.Base, d.Metric), profdiff.Format(d.root.Head, d.Metric))
+		return fmt.Sprintf("Base %s, head %s %s. Red grew, blue shrank; widths are the larger side. Click a function, or press Enter on it, to zoom.",
+			profdiff.Format(d.root.Base, d.Metric), profdiff.Format(d.root.Head, d.Metric), d.Metric.Per())
 	}
 	return fmt.Sprintf("%s %s; colours are packages. Click a function, or press Enter on it, to zoom.", profdiff.Format(d.total, d.Metric), d.Metric.Per())
 }

@@ -84,17 +84,21 @@ func TestACounterSeesAllThreadsWhileTheTimerRuns(t *testing.T) {
 }
 
 func TestInstructionsAreATestOfTheCoRunWhereTheyAreCounted(t *testing.T) {
-	p := &plan{key: recording.Key{Pkg: "p", Name: "BenchmarkX", Procs: 1}, coRun: true}
-	for event, want := range map[string]bool{"": false, "0,1": true} {
-		s := &session{Config: Config{CountEvent: event, Cores: []int{0}}}
-		s.exact = map[recording.Key]*exactRuns{p.key: {}}
-		s.registerPlan(p)
+	key := recording.Key{Pkg: "p", Name: "BenchmarkX", Procs: 1}
+	for _, c := range []struct {
+		event, unit string
+		want        bool
+	}{{"0,1", recording.Instructions, true}, {"0,1", "other/op", false}, {"", "other/op", false}} {
+		s := &session{Config: Config{CountEvent: c.event, Cores: []int{0}}}
+		s.exact = map[recording.Key]*exactRuns{key: {}}
+		// What the planning run could not count, no pair reports.
+		s.registerPlan(s.newPlan("p", recording.Result{Key: key, N: 1, Values: []recording.Value{{Unit: "cpu-sec/op", Value: 1e-6}, {Unit: "sec/op", Value: 1e-6}, {Unit: c.unit, Value: 1}}}))
 		got := false
 		for _, test := range s.Family {
-			got = got || test == recording.Test{Key: p.key, Unit: recording.Instructions, Channel: recording.CoRun}
+			got = got || test == recording.Test{Key: key, Unit: recording.Instructions, Channel: recording.CoRun}
 		}
-		if got != want {
-			t.Errorf("event %q: family %v", event, s.Family)
+		if got != c.want {
+			t.Errorf("event %q, unit %s: family %v", c.event, c.unit, s.Family)
 		}
 	}
 }

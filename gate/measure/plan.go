@@ -47,6 +47,7 @@ type plan struct {
 	timed              bool     // it reports its time
 	declared           []string // timed units of its own with a known direction
 	undeclared         []string // units of its own whose direction nobody said: shown only
+	counts             bool     // its runs can count instructions
 	exact              []string // units declared exact
 	coRun, wall        bool
 	coRunWhy, wallWhy  string
@@ -157,7 +158,7 @@ func (s *session) discover(ctx context.Context, side recording.Side, key recordi
 	var f finished
 	for voids := 0; ; voids++ {
 		var err error
-		f, err = s.runAlone(ctx, role{side: side}, key.Pkg, job{pattern: pattern, benchtime: benchtime, procs: 1, cores: s.pinned(s.drawCore()), timeout: s.planLimit(), planning: true})
+		f, err = s.runAlone(ctx, role{side: side}, key.Pkg, job{pattern: pattern, benchtime: benchtime, procs: 1, cores: s.pinned(s.drawCore()), timeout: s.planLimit(), planning: true, count: s.CountEvent})
 		if err != nil {
 			return nil, false, err
 		}
@@ -316,6 +317,8 @@ func (s *session) newPlan(path string, r recording.Result) *plan {
 			p.delayOp = v.Value / 1e9 / float64(r.N)
 		case v.Unit == recording.WallOnly:
 			p.wallOnly = true
+		case v.Unit == recording.Instructions && s.CountEvent != "":
+			p.counts = true
 		case v.Unit == recording.MinN:
 			p.minN = max(1, int(math.Min(v.Value, nMax)))
 		case u.Assume == "exact":

@@ -20,6 +20,8 @@ const (
 	// ProfileReps is the number of replicates on each side; their scatter is what
 	// tells a difference from chance.
 	ProfileReps = 8
+	// goroutineReps is the same for goroutines, which nobody is blamed by.
+	goroutineReps = 3
 	// profileHz is the rate of the CPU profiler: the tick of most kernels, beyond
 	// which more are asked for and not delivered.
 	profileHz = 250
@@ -35,6 +37,9 @@ const (
 	// the profiler adds: recording every allocation makes some programs ten times
 	// slower.
 	otherRun = 50 * time.Millisecond
+	// traceRun is the longest execution trace: a busy program writes some 10 MB in
+	// it.
+	traceRun = time.Second
 	// startTime is about what starting a process and its set-up take, and
 	// leastTime what a benchmark needs for all replicates of all kinds: where even
 	// that does not fit, it is not begun.
@@ -70,8 +75,8 @@ type profiling struct {
 	allOp  float64       // seconds per operation with that; 0 where nobody has looked
 	end    time.Time     // of all profiling; zero for none
 	took   time.Duration // by the longest replicate so far
-	delays bool          // CPU runs report how long they were ready to run and had no CPU
-	failed bool
+	alone  bool          // one version, by hand: its runs tell how long they waited for a CPU too
+	failed map[recording.ProfileKind]bool
 }
 
 // profileAll takes the profiles that are wanted, base and head interleaved, the
@@ -116,7 +121,7 @@ func (s *session) profileWanted(ctx context.Context, end time.Time) error {
 	for rep := 1; rep <= ProfileReps; rep++ {
 		for _, job := range jobs {
 			begun := time.Now()
-			if job.failed || begun.Add(max(job.repTime(), job.took)).After(end) {
+			if begun.Add(max(job.repTime(), job.took)).After(end) {
 				continue
 			}
 			s.report(Progress{Phase: "profiling", Detail: job.Key.Name, Done: rep - 1, Planned: ProfileReps})
@@ -140,7 +145,7 @@ func (s *session) admit(wants []ProfileWant, total time.Duration) []*profiling {
 		case time.Duration(len(jobs)+1)*leastTime > total:
 			s.Warnings = append(s.Warnings, fmt.Sprintf("%s is not profiled: the time for profiles goes to those before it", w.Key))
 		default:
-			jobs = append(jobs, &profiling{ProfileWant: w, plan: p})
+			jobs = append(jobs, &profiling{ProfileWant: w, plan: p, failed: map[recording.ProfileKind]bool{}})
 		}
 	}
 	for _, job := range jobs {
@@ -227,8 +232,8 @@ func (s *session) atOnce(job *profiling) bool {
 // profileOnce takes one replicate of every kind.
 func (s *session) profileOnce(ctx context.Context, job *profiling, rep int, sides []recording.Side) error {
 	for _, kind := range job.Kinds {
-		if job.failed {
-			return nil
+		if job.failed[kind] || kind == recording.GoroutineProfile && rep > goroutineReps {
+			continue
 		}
 		order := slices.Clone(sides)
 		if len(order) == 2 && s.rng.IntN(2) == 1 {
@@ -284,7 +289,7 @@ func (s *session) startProfile(ctx context.Context, job *profiling, kind recordi
 		j.cores = s.pinned(s.Cores[(place+rep)%len(s.Cores)])
 	}
 	j.timeout = job.within(max(j.timeout, time.Minute))
-	j.planning = job.delays && kind == recording.CPUProfile
+	j.planning = job.alone && kind == recording.CPUProfile
 	j.env = profileEnv(kind, run.path, run.N)
 	var err error
 	run.proc, err = start(ctx, s.complete(role{side: side}, job.plan.path, j), false)
@@ -298,6 +303,10 @@ func (p *profiling) n(kind recording.ProfileKind) int {
 	switch {
 	case kind == recording.CPUProfile:
 		length, most = p.cpuRun, p.most
+	case kind == recording.ExecutionTrace:
+		length = min(p.cpuRun, traceRun) // it is as long as the run
+	case kind == recording.GoroutineProfile && p.alone:
+		length, most = p.cpuRun, p.most // one version alone has the time that was asked for
 	case kind != recording.AllocProfile:
 		length = wallRun
 	}
@@ -328,7 +337,7 @@ func (s *session) endProfile(ctx context.Context, job *profiling, run *profileRu
 	f, err := run.wait(ctx)
 	s.CPU += f.cpu
 	defer run.remove()
-	if err != nil || job.failed {
+	if err != nil || job.failed[run.Kind] {
 		return err
 	}
 	if _, void := voided(f); void && job.plan.voids < voidsMax {
@@ -340,7 +349,7 @@ func (s *session) endProfile(ctx context.Context, job *profiling, run *profileRu
 		run.N = run.looks
 	}
 	if f.err != nil || err != nil {
-		job.failed = true
+		job.failed[run.Kind] = true
 		s.Warnings = append(s.Warnings, fmt.Sprintf("%s has no %s profile: the %s side's run under the profiler failed", job.Key, run.Kind, run.Side))
 		return nil
 	}

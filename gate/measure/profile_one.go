@@ -69,7 +69,7 @@ func Profiles(ctx context.Context, cfg ProfileConfig) ([]Profiled, error) {
 		cfg.Time = cfg.TimeInAll / time.Duration(len(s.plans))
 	}
 	for _, p := range s.plans {
-		job := &profiling{ProfileWant: ProfileWant{Key: p.key, Channel: recording.CoRun, Kinds: cfg.Kinds}, plan: p, delays: true}
+		job := &profiling{ProfileWant: ProfileWant{Key: p.key, Channel: recording.CoRun, Kinds: cfg.Kinds}, plan: p, alone: true, failed: map[recording.ProfileKind]bool{}}
 		if p.wall && (cfg.AllCores || !p.coRun) {
 			job.Channel = recording.Wall
 			job.Key.Procs = len(s.Cores)
@@ -85,7 +85,7 @@ func Profiles(ctx context.Context, cfg ProfileConfig) ([]Profiled, error) {
 				return nil, err
 			}
 		}
-		if job.failed {
+		if len(job.failed) > 0 {
 			return nil, &LeavesError{recording.Outcome{Key: p.key, Kind: recording.Crashed, Detail: strings.Join(s.Warnings, "\n")}}
 		}
 	}

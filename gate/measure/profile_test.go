@@ -276,6 +276,8 @@ func TestAProfileHasAllTimedParts(t *testing.T) {
 const waitingGoroutines = `package work
 
 import (
+	"context"
+	"runtime/trace"
 	"testing"
 	"time"
 )
@@ -283,17 +285,75 @@ import (
 //go:noinline
 func park(done chan bool) { <-done }
 
+func region(name string) {
+	trace.WithRegion(context.Background(), name, func() { time.Sleep(time.Millisecond) })
+}
+
 func BenchmarkWork(b *testing.B) {
+	b.StopTimer()
 	done := make(chan bool)
 	defer close(done)
 	for range 7 {
 		go park(done)
 	}
+	region("preparing")
+	b.StartTimer()
 	for b.Loop() {
-		time.Sleep(time.Millisecond)
+		region("timed")
 	}
 }
 `
+
+// eachStops has its timer off in every iteration, where a goroutine exists.
+const eachStops = `package work
+
+import "testing"
+
+//go:noinline
+func park(done chan bool) { <-done }
+
+func BenchmarkWork(b *testing.B) {
+	x := 0
+	for range b.N {
+		b.StopTimer()
+		done := make(chan bool)
+		go park(done)
+		for i := range 100000 {
+			x ^= i * x << 1
+		}
+		close(done)
+		b.StartTimer()
+		for i := range 100000 {
+			x ^= i * x << 1
+		}
+	}
+	if x == 1 {
+		b.Fatal(x)
+	}
+}
+`
+
+// seen counts the goroutines in a function, in all looks together.
+func seen(t *testing.T, p Profiled, function string) (n int64) {
+	t.Helper()
+	parsed, err := recording.DecodeProfile(p.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range parsed.Sample {
+		for _, l := range s.Location {
+			for _, line := range l.Line {
+				if strings.Contains(line.Function.Name, "perfgateProfiler") {
+					t.Errorf("the one who looks is seen too, in %s", line.Function.Name)
+				}
+				if strings.HasSuffix(line.Function.Name, "."+function) {
+					n += s.Value[0]
+				}
+			}
+		}
+	}
+	return n
+}
 
 func TestGoroutinesAreCountedWhereTheyAre(t *testing.T) {
 	profiles := profilesOf(t, waitingGoroutines, 300*time.Millisecond, recording.GoroutineProfile)
@@ -301,28 +361,25 @@ func TestGoroutinesAreCountedWhereTheyAre(t *testing.T) {
 		t.Fatalf("%d profiles, want 2", len(profiles))
 	}
 	for _, p := range profiles {
-		parsed, err := recording.DecodeProfile(p.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		parked, bench := int64(0), int64(0)
-		for _, s := range parsed.Sample {
-			for _, l := range s.Location {
-				for _, line := range l.Line {
-					switch name := line.Function.Name; {
-					case strings.HasSuffix(name, ".park"):
-						parked += s.Value[0]
-					case strings.HasSuffix(name, ".BenchmarkWork"):
-						bench += s.Value[0]
-					case strings.Contains(name, "perfgate"):
-						t.Errorf("the one who looks is seen too, in %s", name)
-					}
-				}
-			}
-		}
 		// One of the seven may not have come to its function at the first look.
-		if looks := int64(p.N); looks < 2 || parked > 7*looks || parked < 7*(looks-1) || bench != looks {
+		looks, parked, bench := int64(p.N), seen(t, p, "park"), seen(t, p, "BenchmarkWork")
+		if looks < 2 || parked > 7*looks || parked < 7*(looks-1) || bench != looks {
 			t.Errorf("%d looks: %d parked and %d in the benchmark, want 7 and 1 at each", looks, parked, bench)
+		}
+	}
+}
+
+func TestGoroutinesAreLookedAtWhileTheTimerRuns(t *testing.T) {
+	for _, p := range profilesOf(t, eachStops, 300*time.Millisecond, recording.GoroutineProfile) {
+		if looks, bench := int64(p.N), seen(t, p, "BenchmarkWork"); bench != looks || looks < 1 {
+			t.Errorf("%d looks: %d in the benchmark", looks, bench)
+		}
+	}
+	// Over before the first look is due: it is taken when the timer stops.
+	short := strings.ReplaceAll(eachStops, "b.N", "1")
+	for _, p := range profilesOf(t, short, 20*time.Millisecond, recording.GoroutineProfile) {
+		if looks, bench := int64(p.N), seen(t, p, "BenchmarkWork"); looks != 1 || bench != 1 {
+			t.Errorf("%d looks: %d in the benchmark, want one", looks, bench)
 		}
 	}
 }
@@ -330,8 +387,9 @@ func TestGoroutinesAreCountedWhereTheyAre(t *testing.T) {
 func TestAnExecutionTraceIsOfTheTimedPart(t *testing.T) {
 	profiles := profilesOf(t, waitingGoroutines, 300*time.Millisecond, recording.ExecutionTrace)
 	for _, p := range profiles {
-		if !strings.HasPrefix(string(p.Data), "go 1.") || len(p.Data) < 1000 {
-			t.Errorf("%d bytes that begin with %.16q are no trace", len(p.Data), p.Data)
+		text := string(p.Data)
+		if !strings.HasPrefix(text, "go 1.") || !strings.Contains(text, "timed") || strings.Contains(text, "preparing") {
+			t.Errorf("%d bytes that begin with %.16q: timed part %t, preparation %t", len(text), text, strings.Contains(text, "timed"), strings.Contains(text, "preparing"))
 		}
 	}
 	if len(profiles) != 2 {

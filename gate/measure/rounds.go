@@ -79,7 +79,7 @@ func (s *session) registerPlan(p *plan) {
 	}
 	if p.coRun {
 		add(p.key, "cpu-sec/op", recording.CoRun)
-		if s.CountEvent != "" {
+		if p.counts {
 			add(p.key, recording.Instructions, recording.CoRun)
 		}
 		s.Benchmarks = append(s.Benchmarks, recording.Benchmark{Key: p.key, Channel: recording.CoRun, Reason: p.coRunWhy, N: p.n, ExactN: p.exactN})

@@ -42,7 +42,7 @@ func Detectable(y, dispersion float64) float64 {
 
 // Change is how something's cost differs between the sides.
 type Change struct {
-	Base, Head float64 // metric per operation; the head side divided by the size factor
+	Base, Head float64 // the metric, related to what Metric.Per says; the head side divided by the size factor
 	// BaseCount and HeadCount are the events behind them.
 	BaseCount, HeadCount float64
 	// Ratio is Head/Base: 1 for no change, +Inf for what only the head side has.

@@ -158,8 +158,8 @@ func (d *Data) Speedscope(title string) ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// Node is a function at its place in the call tree, with the metric per operation
-// of each side, callees included.
+// Node is a function at its place in the call tree, with the metric
+// of each side, per operation or at a time, callees included.
 type Node struct {
 	Frame      Frame
 	Base, Head float64

@@ -141,8 +141,8 @@ const (
 	Block = "block-sec/op"
 )
 
-// Instructions per op are retired ones in user space, of all threads, in the
-// co-run of a machine that counts them.
+// Instructions per op are retired ones in user space, of all threads and of the
+// processes that they start, in the co-run of a machine that counts them.
 const Instructions = "instructions/op"
 
 // Test is a benchmark and unit with the channel that decides it. The family of
