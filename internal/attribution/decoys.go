@@ -15,29 +15,38 @@ import (
 	"github.com/perfgate/perfgate/gate/repo"
 )
 
-// decoysEach is how many innocent functions a change touches in the packages of its
-// edits, and as many elsewhere.
-const decoysEach = 3
+// decoysMax is how many innocent functions a change touches.
+const decoysMax = 6
 
 // A decoy is an innocent function whose local variables get other names.
 type decoy struct {
 	dir  string // below the module, with slashes
 	name string // as perfgate prints it
+	// executed: it is on a stack of the base side's benchmarks.
+	executed bool
 	calibrate.Renaming
 }
 
 // addDecoys renames variables in functions of the tree at dir, to which the edits
-// have been made already, and gives the names of the functions. Only packages that
-// the benchmarks are made of are drawn from: what is on no stack could not be
-// blamed.
-func addDecoys(ctx context.Context, dir, base string, in *Injection, untouched fs.FS, rng *rand.Rand, env []string) ([]string, error) {
+// have been made already, and gives the names of the functions. Where enough of them
+// are executed, only those are touched: what is on no stack cannot be blamed for CPU
+// time, and is no decoy.
+func addDecoys(ctx context.Context, dir, base string, in *Injection, untouched fs.FS, onStacks map[string]bool, rng *rand.Rand, env []string) ([]string, error) {
 	pkgs, err := linked(ctx, dir, in.Packages, env)
+	if err != nil {
+		return nil, err
+	}
+	module, err := modulePath(ctx, dir, env)
 	if err != nil {
 		return nil, err
 	}
 	innocent, err := bystanders(dir, base, pkgs, in, untouched)
 	if err != nil {
 		return nil, err
+	}
+	for i := range innocent {
+		d := &innocent[i]
+		d.executed = onStacks[qualified(module, d.dir, repo.FuncName(d.Function))]
 	}
 	chosen := drawDecoys(innocent, in, rng)
 	if err := renameDecoys(dir, chosen); err != nil {
@@ -125,7 +134,7 @@ func bystanders(dir, base string, pkgs []string, in *Injection, untouched fs.FS)
 			name := repo.FuncName(r.Function)
 			full := printed(base, pkg, name)
 			if !touched[name] && !slices.Contains(in.Guilty, full) {
-				found = append(found, decoy{pkg, full, r})
+				found = append(found, decoy{dir: pkg, name: full, Renaming: r})
 			}
 		}
 	}
@@ -176,25 +185,35 @@ func sources(tree fs.FS, file string) (map[string]string, error) {
 	return d.functions, nil
 }
 
-// drawDecoys draws functions in the packages of the edits, and elsewhere. Where one
-// of these has too few, the other gives more.
+// drawDecoys draws executed functions, each as likely as any other. Where there are
+// too few, others make up for them: half of all in the packages of the edits and half
+// elsewhere, or whatever there is.
 func drawDecoys(innocent []decoy, in *Injection, rng *rand.Rand) []decoy {
 	near := map[string]bool{}
 	for _, e := range in.Edits {
 		near[path.Dir(e.File)] = true
 	}
 	rng.Shuffle(len(innocent), func(i, j int) { innocent[i], innocent[j] = innocent[j], innocent[i] })
-	var chosen, spare []decoy
+	var chosen, others, spare []decoy
 	count := map[bool]int{}
 	for _, d := range innocent {
-		if side := near[d.dir]; count[side] < decoysEach {
+		switch {
+		case !d.executed:
+			others = append(others, d)
+		case len(chosen) < decoysMax:
+			count[near[d.dir]]++
+			chosen = append(chosen, d)
+		}
+	}
+	for _, d := range others {
+		if side := near[d.dir]; len(chosen) < decoysMax && count[side] < decoysMax/2 {
 			count[side]++
 			chosen = append(chosen, d)
 		} else {
 			spare = append(spare, d)
 		}
 	}
-	missing := min(2*decoysEach-len(chosen), len(spare))
+	missing := min(decoysMax-len(chosen), len(spare))
 	return append(chosen, spare[:missing]...)
 }
 

@@ -23,8 +23,9 @@ type pair struct {
 const thisModule = "perfgate"
 
 // preparePair makes the repository below work. commit is the base side's where the
-// set is about this repository, which is at root.
-func preparePair(ctx context.Context, root, commit, work string, s *Set, in *Injection, seed uint64) (pair, error) {
+// set is about this repository, which is at root; known has the stacks that were
+// looked at before.
+func preparePair(ctx context.Context, root, commit, work string, s *Set, in *Injection, seed uint64, known executed) (pair, error) {
 	p := pair{dir: filepath.Join(work, "repository")}
 	var err error
 	base := thisModule
@@ -37,7 +38,15 @@ func preparePair(ctx context.Context, root, commit, work string, s *Set, in *Inj
 	if err != nil {
 		return p, fmt.Errorf("preparing the base side: %w", err)
 	}
-	if err := p.change(ctx, work, base, in, seed); err != nil {
+	onStacks, err := known.of(ctx, p.dir, work, s, in)
+	if err != nil {
+		return p, fmt.Errorf("preparing the base side: %w", err)
+	}
+	// What the benchmarks may have left behind is no part of the change.
+	if err := p.git(ctx, "clean", "--quiet", "-d", "-x", "--force"); err != nil {
+		return p, fmt.Errorf("preparing the base side: %w", err)
+	}
+	if err := p.change(ctx, work, base, in, onStacks, seed); err != nil {
 		return p, fmt.Errorf("preparing the head side: %w", err)
 	}
 	return p, nil
@@ -80,7 +89,7 @@ func copyModule(to, from string) error {
 }
 
 // change makes the head side's commit.
-func (p *pair) change(ctx context.Context, work, base string, in *Injection, seed uint64) error {
+func (p *pair) change(ctx context.Context, work, base string, in *Injection, onStacks map[string]bool, seed uint64) error {
 	tree := os.DirFS(p.dir)
 	changed, err := applyEdits(tree, in.Edits)
 	if err != nil {
@@ -101,7 +110,7 @@ func (p *pair) change(ctx context.Context, work, base string, in *Injection, see
 			return err
 		}
 	}
-	if p.decoys, err = addDecoys(ctx, p.dir, base, in, os.DirFS(before), newRand(seed), p.env); err != nil {
+	if p.decoys, err = addDecoys(ctx, p.dir, base, in, os.DirFS(before), onStacks, newRand(seed), p.env); err != nil {
 		return err
 	}
 	p.head, err = p.commit(ctx, decoyNote(p.decoys))
@@ -130,12 +139,8 @@ func (p *pair) git(ctx context.Context, args ...string) error {
 
 // commit commits all files, ignored ones too.
 func (p *pair) commit(ctx context.Context, message string) (string, error) {
-	add := []string{"add", "--all"}
-	if p.base == "" {
-		// A module may hold files that its own .gitignore names.
-		add = append(add, "--force")
-	}
-	if err := p.git(ctx, add...); err != nil {
+	// A module may hold files that its own .gitignore names, and an injection adds one.
+	if err := p.git(ctx, "add", "--all", "--force"); err != nil {
 		return "", err
 	}
 	if err := p.git(ctx, "-c", "user.name=attribution", "-c", "user.email=attribution@localhost", "-c", "commit.gpgsign=false",

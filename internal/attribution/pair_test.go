@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,7 +100,7 @@ func TestTheHeadSideHasTheEditAndDecoysAndNothingElse(t *testing.T) {
 	root, commit := newModule(t)
 	in := Injection{Name: "m/slow", Kind: CPU, Packages: []string{"."}, Bench: "BenchmarkSlow", Guilty: []string{thisModule + ".Guilty"}, Slower: true,
 		Edits: []Edit{{"m.go", "total := 0\n", "total := 0\n\t_ = make([]int, n)\n"}}}
-	p, err := preparePair(context.Background(), root, commit, t.TempDir(), &Set{}, &in, 7)
+	p, err := preparePair(context.Background(), root, commit, t.TempDir(), &Set{}, &in, 7, seen("BenchmarkSlow"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ func TestTheHeadSideHasTheEditAndDecoysAndNothingElse(t *testing.T) {
 	if !slices.Equal(lines, want) {
 		t.Errorf("added are %q:\n%s", lines, diff)
 	}
-	again, err := preparePair(context.Background(), root, commit, t.TempDir(), &Set{}, &in, 7)
+	again, err := preparePair(context.Background(), root, commit, t.TempDir(), &Set{}, &in, 7, seen("BenchmarkSlow"))
 	if err != nil || output(t, p.dir, "git", "rev-parse", p.head+"^{tree}") != output(t, again.dir, "git", "rev-parse", again.head+"^{tree}") {
 		t.Errorf("the same seed gives another tree (%v)", err)
 	}
@@ -134,7 +135,7 @@ func TestASlowerDependencyIsOutsideOfTheDiff(t *testing.T) {
 	root, commit := newModule(t)
 	in := Injection{Name: "m/dep", Kind: Dependency, Packages: []string{"."}, Bench: "BenchmarkSlow", Outside: true, Slower: true,
 		Dependency: &Upstream{"example.org/dep", "v1.0.0", []Edit{{"dep.go", "return a + b", "return a + b + edited"}, {"more.go", "", "package dep\n\nvar edited = 0\n"}}}}
-	p, err := preparePair(context.Background(), root, commit, t.TempDir(), &Set{}, &in, 7)
+	p, err := preparePair(context.Background(), root, commit, t.TempDir(), &Set{}, &in, 7, seen("BenchmarkSlow"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,33 +184,128 @@ func TestASlowerVersionIsTheNextOne(t *testing.T) {
 	}
 }
 
-// Decoys come from both sides in equal parts where there are enough.
+// Where nothing is executed, decoys come from both sides in equal parts where there
+// are enough.
 func TestDecoysAreDrawnNearTheEditsAndElsewhere(t *testing.T) {
 	in := &Injection{Edits: []Edit{{File: "a/a.go"}}}
-	var innocent []decoy
-	for i := range 20 {
-		innocent = append(innocent, decoy{dir: []string{"a", "b"}[i%2], name: fmt.Sprint(i)})
-	}
 	for near := range 6 {
 		var some []decoy
-		for _, d := range innocent {
-			if d.dir == "b" || len(some) < near {
-				some = append(some, d)
+		for i := range 10 {
+			some = append(some, decoy{dir: "b", name: fmt.Sprint(i)})
+			if i < near {
+				some = append(some, decoy{dir: "a", name: fmt.Sprint(i)})
 			}
 		}
 		count := map[string]int{}
 		for _, d := range drawDecoys(some, in, newRand(uint64(near))) {
 			count[d.dir]++
 		}
-		here := 0
-		for _, d := range some {
-			if d.dir == "a" {
-				here++
+		if want := min(decoysMax/2, near); count["a"] != want || count["a"]+count["b"] != decoysMax {
+			t.Errorf("with %d functions near: %v", near, count)
+		}
+	}
+}
+
+// What is executed is touched first, wherever it is, and by the toss of a coin where
+// there is more of it than can be.
+func TestDecoysAreExecuted(t *testing.T) {
+	in := &Injection{Edits: []Edit{{File: "a/a.go"}}}
+	for executed := range 20 {
+		var all []decoy
+		for i := range 40 {
+			all = append(all, decoy{dir: []string{"a", "b"}[i%2], name: fmt.Sprint(i), executed: i%2 == 1 && i/2 < executed})
+		}
+		drawn := map[string]bool{}
+		for seed := range uint64(50) {
+			names := map[string]bool{}
+			count := 0
+			for _, d := range drawDecoys(slices.Clone(all), in, newRand(seed)) {
+				names[d.name] = true
+				if d.executed {
+					count++
+					drawn[d.name] = true
+				}
+			}
+			if count != min(decoysMax, executed) || len(names) != decoysMax {
+				t.Fatalf("of %d executed functions %d were taken, with %d in all", executed, count, len(names))
 			}
 		}
-		if want := min(decoysEach, here); count["a"] != want || count["a"]+count["b"] != 2*decoysEach {
-			t.Errorf("with %d functions near: %v", here, count)
+		if len(drawn) != executed {
+			t.Errorf("of %d executed functions %d are ever taken", executed, len(drawn))
 		}
+	}
+}
+
+// seen are the stacks of the module's benchmark without a look at it.
+func seen(bench string, functions ...string) executed {
+	names := map[string]bool{}
+	for _, f := range functions {
+		names[f] = true
+	}
+	return executed{executedKey(&Set{}, "example.org/m", bench): names}
+}
+
+// The stacks are those of the benchmark that is named, and are looked at once.
+func TestTheStacksOfABenchmarkAreLookedAtOnce(t *testing.T) {
+	root, _ := newModule(t)
+	in := &Injection{Packages: []string{".", "./far"}, Bench: "^BenchmarkSlow$"}
+	known := executed{}
+	first, err := known.of(context.Background(), root, t.TempDir(), &Set{}, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !first["example.org/m.Slow"] || first["example.org/m/far.Away"] || first["example.org/m.Near"] {
+		t.Errorf("on stacks are %v", first)
+	}
+	write(t, root, map[string]string{"m_test.go": "package m\n\nit does not build\n"})
+	again, err := known.of(context.Background(), root, t.TempDir(), &Set{}, in)
+	if err != nil || !maps.Equal(first, again) {
+		t.Errorf("a second time: %v, %v", again, err)
+	}
+	if _, err := (executed{}).of(context.Background(), root, t.TempDir(), &Set{}, in); err == nil {
+		t.Error("a benchmark that does not build has stacks")
+	}
+}
+
+// A function that is executed is known by its name in profiles: with room for few,
+// those are the decoys.
+func TestTheDecoysOfAPairAreThoseOnStacks(t *testing.T) {
+	root, _ := newModule(t)
+	var text strings.Builder
+	text.WriteString("package inner\n\ntype Box[T any] struct{}\n\nfunc (b *Box[T]) Open(n int) int { open := n; return open }\n")
+	for i := range 20 {
+		fmt.Fprintf(&text, "\nfunc More%d(n int) int { more := n; return more }\n", i)
+	}
+	write(t, root, map[string]string{"inner/more.go": text.String()})
+	on := map[string]bool{"example.org/m/inner.(*Box[...]).Open": true, "example.org/m/inner.More7": true, "example.org/m.Near": true}
+	for seed := range uint64(3) {
+		got, err := addDecoys(context.Background(), root, thisModule, &Injection{Packages: []string{"."}}, os.DirFS(root), on, newRand(seed), nil)
+		if err != nil || len(got) != decoysMax {
+			t.Fatalf("%q, %v", got, err)
+		}
+		for _, want := range []string{"inner.(*Box[...]).Open", "inner.More7", thisModule + ".Near"} {
+			if !slices.Contains(got, want) {
+				t.Errorf("seed %d: no %s in %q", seed, want, got)
+			}
+		}
+	}
+}
+
+// What .gitignore names is a part of the change all the same.
+func TestANewFileThatGitIgnoresIsInTheChange(t *testing.T) {
+	root, _ := newModule(t)
+	write(t, root, map[string]string{".gitignore": "*.dat\n"})
+	for _, args := range [][]string{{"add", ".gitignore"}, {"-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-q", "-m", "ignore"}} {
+		output(t, root, "git", args...)
+	}
+	commit := strings.TrimSpace(output(t, root, "git", "rev-parse", "HEAD"))
+	in := Injection{Name: "m/data", Kind: CPU, Packages: []string{"."}, Bench: "BenchmarkSlow", Edits: []Edit{{"large.dat", "", "data\n"}}}
+	p, err := preparePair(context.Background(), root, commit, t.TempDir(), &Set{}, &in, 7, seen("BenchmarkSlow"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := output(t, p.dir, "git", "diff", "--name-only", p.base, p.head); !strings.Contains(names, "large.dat") {
+		t.Errorf("the change has %q", names)
 	}
 }
 

@@ -95,13 +95,15 @@ type campaign struct {
 	base   string // the commit that injections of this repository change
 	commit string // what perfgate was built from; empty where it was given
 	stdout io.Writer
+	// executed is what the base sides' benchmarks were seen to execute.
+	executed executed
 	// measure runs one injection in the folder work. What it gives is not complete.
 	measure func(ctx context.Context, work string, t task, l *Line) error
 }
 
 // runRun measures what has not been measured yet.
 func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	c := campaign{stdout: stdout}
+	c := campaign{stdout: stdout, executed: executed{}}
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	c.flags.define(flags)
 	if err := parseFlags(flags, args, stderr); err != nil {
@@ -282,7 +284,7 @@ func (l *Line) summary() string {
 
 // check prepares both sides, lets perfgate compare them, and reads the bundle.
 func (c *campaign) check(ctx context.Context, work string, t task, l *Line) error {
-	p, err := preparePair(ctx, c.root, c.base, work, t.set, t.in, l.Seed)
+	p, err := preparePair(ctx, c.root, c.base, work, t.set, t.in, l.Seed, c.executed)
 	if err != nil {
 		return err
 	}

@@ -263,7 +263,7 @@ func TestAProgramThatMeasuresIsReadByItsBundle(t *testing.T) {
 	s := &Set{file: "m", Injections: []Injection{{Name: "m/slow", Kind: CPU, What: "It is slow.", Packages: []string{"."}, Bench: "^BenchmarkSlow$", Slower: true,
 		Guilty: []string{"p.culprit"}, Edits: []Edit{{"m.go", "total := 0\n", "total := 0\n\t_ = make([]int, n)\n"}}}}}
 	data := filepath.Join(dir, "data")
-	c := &campaign{stdout: io.Discard, root: repository, base: commit, flags: runFlags{data: data, repeat: 1, checkBudget: 90 * time.Second,
+	c := &campaign{stdout: io.Discard, root: repository, base: commit, executed: seen("^BenchmarkSlow$"), flags: runFlags{data: data, repeat: 1, checkBudget: 90 * time.Second,
 		perfgate: filepath.Join(dir, "perfgate"), keep: filepath.Join(dir, "kept")}}
 	c.measure = c.check
 	if err := c.run(context.Background(), t.TempDir(), c.tasks([]*Set{s})); err != nil {
