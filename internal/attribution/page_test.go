@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/perfgate/perfgate/gate/calibrate"
 )
 
 func TestTheTablesSayWhatTheReportCounts(t *testing.T) {
@@ -12,13 +14,15 @@ func TestTheTablesSayWhatTheReportCounts(t *testing.T) {
 	for _, want := range []string{
 		"15 injections, of which 14 have been tried and 1 could not be measured; from 2026-01-01T00:00:00Z to 2026-01-01T00:00:00Z, with perfgate v1.\n",
 		"13 runs on c1: A; 2 cores, go1, none.\n",
-		"| first suspect is right (top-1), of those confirmed | ≥ 70 % | 1 of 4 | 25.0 % | 0.6–80.6 % | no |\n", // 1 - .975^(1/4) = .63 %
-		"| cause outside the change: the change blamed | ≤ 5 % | 1 of 2 | 50.0 % | 1.3–98.7 % | no |\n",
-		"| A/A: functions flagged, CPU profiles | ≤ 1 % | 3 of 100 | 3.0 % | 0.6–8.5 % | no |\n",
+		"| first suspect is right (top-1), of those confirmed | ≥ 70 % | 1 of 4 | 25.0 % | 0.6–80.6 % | not so far |\n", // 1 - .975^(1/4) = .63 %
+		"| cause outside the change: the change blamed | ≤ 5 % | 1 of 2 | 50.0 % | 1.3–98.7 % | not so far |\n",
+		"| A/A: functions flagged, CPU profiles | ≤ 1 % | 3 of 100 | 3.0 % | 0.6–8.5 % | not so far |\n",
 		"| further runs with the same outcome | – | – | – | – | – |\n",
-		"| seconds of profiling where the check fails, median / most | ≤ 120 | 8 | 45 / 110 | – | yes |\n",
-		"| cpu | 5 | 3 | 2 of 3 | 1 of 2 | 1 of 2 | – | – |\n",
-		"| moved | 2 | 2 | 2 of 2 | – | – | – | 1 of 2 |\n",
+		"| seconds of profiling where the check fails, median / most | ≤ 120 | 8 | 45 / 110 | – | so far |\n",
+		"| top-1 of a guess among the touched functions on the stacks | – | 4 | 68.8 % | – | – |\n",
+		"| cpu | 5 | 3 | 2 of 3 | 1 of 2 | 1 of 2 | – | – | – | – |\n",
+		"| dependency | 3 | 3 | 2 of 3 | – | – | 1 of 2 | 1 of 2 | – | – |\n",
+		"| moved | 2 | 2 | – | – | – | – | – | 2 of 2 | 1 of 2 |\n",
 		"| h/first | It is first. | `p.F` | `p.F` (50 %) | +25.0 % cpu-sec/op | 1 |\n",
 		"| h/third | It is third. | `p.F` | `p.X` (50 %) | +25.0 % cpu-sec/op | 3 |\n",
 		"| h/silent | It is silent. | `p.F` | none:  | +25.0 % cpu-sec/op | not named |\n",
@@ -33,6 +37,27 @@ func TestTheTablesSayWhatTheReportCounts(t *testing.T) {
 			t.Errorf("no line %q in\n%s", want, text)
 			break
 		}
+	}
+}
+
+// A target is met where the whole interval says so, and not by a lucky estimate.
+func TestATargetIsMetByTheWholeInterval(t *testing.T) {
+	for _, c := range []struct {
+		least, most string
+		k, n        int
+	}{
+		{"yes", "no", 40, 40},          // 91 to 100 %
+		{"so far", "not so far", 4, 4}, // 40 to 100 %
+		{"not so far", "so far", 2, 4}, // 7 to 93 %
+		{"no", "yes", 0, 40},           // 0 to 9 %
+	} {
+		x := calibrate.NewRate(c.k, c.n)
+		if least, most := atLeast(.7)(x), atMost(.7)(x); least != c.least || most != c.most {
+			t.Errorf("%d of %d, %.2f to %.2f: at least %q, at most %q", c.k, c.n, x.Lo, x.Hi, least, most)
+		}
+	}
+	if got := atLeast(.5)(calibrate.NewRate(40, 40)); got != "yes" {
+		t.Errorf("all of forty reach a half: %q", got)
 	}
 }
 

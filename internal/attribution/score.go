@@ -23,7 +23,7 @@ type Result struct {
 	Outside bool     `json:"outside"`
 	Slower  bool     `json:"slower"`
 	// Runs of this definition, and Errors of those that gave no verdict. An injection
-	// counts once, by its first run with a verdict: Measured tells that there is one.
+	// counts once, by its earliest run with a verdict: Measured tells that there is one.
 	Runs     int    `json:"runs"`
 	Errors   int    `json:"errors"`
 	Measured bool   `json:"measured"`
@@ -37,15 +37,16 @@ type Result struct {
 	// Blamed: a part of the change is the first suspect, although the cause is outside
 	// or nothing is slower.
 	Blamed bool `json:"blamed"`
-	// Again are the further runs with a verdict, and Same those of them that have the
-	// right answer at the same place.
+	// Again are the further runs with a verdict, and Same those of them in which as much
+	// was confirmed, the same suspect came first, the right answer is at the same place,
+	// and the change is blamed in error as often.
 	Again int `json:"again"`
 	Same  int `json:"same"`
 
 	line *Line
 }
 
-// score finds what came of an injection.
+// score finds what came of an injection. The lines are in the order of their time.
 func score(t task, lines []Line) Result {
 	r := Result{Name: t.in.Name, Kind: t.in.Kind, What: t.in.What, Guilty: t.in.Guilty, Outside: t.in.Outside, Slower: t.in.Slower}
 	hash := t.in.Hash(t.set)
@@ -63,8 +64,10 @@ func score(t task, lines []Line) Result {
 			r.Measured, r.line = true, l
 			r.judge(t.in)
 		default:
+			other := Result{line: l}
+			other.judge(t.in)
 			r.Again++
-			r.Same += count(place(t.in, l.answer()) == r.Place && (l.answer() != nil) == r.Confirmed)
+			r.Same += count(r.same(&other))
 		}
 	}
 	if r.Measured {
@@ -88,6 +91,27 @@ func (r *Result) judge(in *Injection) {
 		// Whichever test it is: nothing is slower.
 		r.Blamed = slices.ContainsFunc(r.line.Tests, func(t Test) bool { return t.Decision == verdict.Regressed && blames(&t) })
 	}
+}
+
+// same tells whether two runs have the same outcome.
+func (r *Result) same(other *Result) bool {
+	return r.Confirmed == other.Confirmed && r.Place == other.Place && r.Blamed == other.Blamed && r.named() == other.named()
+}
+
+// named is the first suspect of what was confirmed; empty for none.
+func (r *Result) named() string {
+	if !r.Confirmed || len(r.Answer.Suspects) == 0 {
+		return ""
+	}
+	return r.Answer.Suspects[0].name()
+}
+
+// guess is the chance of somebody who blames one of the touched functions on the
+// stacks without looking further. A guilty declaration that is no function is on no
+// stack, but can be named: one is there always.
+func (r *Result) guess() float64 {
+	guilty := float64(max(1, r.line.GuiltyOnStacks))
+	return guilty / (guilty + float64(r.line.DecoysOnStacks))
 }
 
 // answer is the test whose suspects are the answer: of CPU time where that
@@ -150,7 +174,7 @@ type Report struct {
 	// Tools are the versions that measured.
 	Tools []string `json:"tools"`
 	// Injections of the set, those with a run, those of which no run has a verdict,
-	// and lines of definitions that the set no longer has.
+	// and lines of definitions that the set no longer has, changed or removed.
 	Injections int `json:"injections"`
 	Tried      int `json:"tried"`
 	Unmeasured int `json:"unmeasured"`
@@ -191,6 +215,9 @@ type Summary struct {
 	Top3 calibrate.Rate `json:"top-3"`
 	All1 calibrate.Rate `json:"top-1-of-all"`
 	All3 calibrate.Rate `json:"top-3-of-all"`
+	// Guess is the top-1 that guessing among the touched functions on the stacks would
+	// have, in the mean over what Top1 counts.
+	Guess float64 `json:"top-1-of-a-guess"`
 	// Outside, of what was confirmed and has its cause elsewhere: said so, and
 	// FalseOutside where a part of the change is blamed.
 	Outside      calibrate.Rate `json:"outside"`
@@ -211,6 +238,7 @@ type KindReport struct {
 // summarise counts results. Those without a verdict are in no rate.
 func summarise(results []Result) Summary {
 	var slower, found, inside, insideMeasured, top1, top3, outside, saidOutside, blamedOutside, nothing, called, blamed int
+	guess := 0.
 	for _, r := range results {
 		if !r.Measured {
 			continue
@@ -234,12 +262,13 @@ func summarise(results []Result) Summary {
 			blamedOutside += count(r.Blamed)
 		default:
 			inside++
+			guess += r.guess()
 			top1 += count(r.Place == 1)
 			top3 += count(r.Place >= 1 && r.Place <= 3)
 		}
 	}
 	rate := calibrate.NewRate
-	return Summary{Found: rate(found, slower), Top1: rate(top1, inside), Top3: rate(top3, inside), All1: rate(top1, insideMeasured), All3: rate(top3, insideMeasured),
+	return Summary{Found: rate(found, slower), Top1: rate(top1, inside), Top3: rate(top3, inside), All1: rate(top1, insideMeasured), All3: rate(top3, insideMeasured), Guess: rounded(guess / float64(max(1, inside))),
 		Outside: rate(saidOutside, outside), FalseOutside: rate(blamedOutside, outside), Called: rate(called, nothing), FalseNothing: rate(blamed, nothing)}
 }
 
@@ -250,6 +279,8 @@ func analyse(sets []*Set, lines []Line) *Report {
 	if len(lines) == 0 {
 		return r
 	}
+	// Files are in the order of their names, which says nothing about what was first.
+	lines = slices.SortedStableFunc(slices.Values(lines), func(a, b Line) int { return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Seed, b.Seed)) })
 	current := map[string]bool{}
 	for _, s := range sets {
 		for i := range s.Injections {

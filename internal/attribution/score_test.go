@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -127,6 +128,13 @@ func handmade() ([]*Set, []Line) {
 	n := len(lines)
 	lines[n-2].Profiled = []Profile{{"B", recording.CPUProfile, 30, 2, 1}, {"B", recording.AllocProfile, 10, 3, 3}}
 	lines[n-1].Profiled = []Profile{{"B", recording.CPUProfile, 70, 1, 0}, {"B", recording.BlockProfile, 9, 9, 9}}
+	// Of the four inside that were confirmed a guess is right in 2 of 8 cases, in the
+	// only one, in half of all, and, of a guilty constant, in the only one: in the mean
+	// in 2.75 of 4.
+	lines[0].GuiltyOnStacks, lines[0].DecoysOnStacks = 2, 6
+	lines[1].GuiltyOnStacks = 1
+	lines[2].GuiltyOnStacks, lines[2].DecoysOnStacks = 2, 2
+	lines[4].GuiltyOnStacks, lines[4].DecoysOnStacks = 1, 99
 	// Functions of what was changed are no A/A functions.
 	lines[0].Profiled = []Profile{{"B", recording.CPUProfile, 40, 40, 40}}
 	return []*Set{s}, lines
@@ -144,6 +152,7 @@ func TestTheReportCountsWhatTheRunsSay(t *testing.T) {
 		{"top-3", r.Top3, rate(2, 4)},
 		{"top-1 of all", r.All1, rate(1, 5)},
 		{"top-3 of all", r.All3, rate(2, 5)},
+		{"guess", r.Guess, .6875},
 		{"outside said", r.Outside, rate(1, 2)},
 		{"outside blamed", r.FalseOutside, rate(1, 2)},
 		{"called slower", r.Called, rate(2, 5)},
@@ -191,6 +200,20 @@ func TestAnInjectionCountsOnceByItsFirstVerdict(t *testing.T) {
 	failed := with(func(l *Line) { l.Error, l.Tests = "no room", nil })
 	second := with(func(l *Line) { l.Tests = []Test{cpu("p.X", "p.F")} })
 	stale := with(func(l *Line) { l.Hash = "0123456789abcdef" })
+	// The same confirmed, and the right answer nowhere in both: another is named.
+	silent := all[3]
+	named := silent
+	named.Tests = []Test{cpu("p.X")}
+	if x := analyse(sets, []Line{silent, named, silent}).Results[3]; x.Again != 2 || x.Same != 1 {
+		t.Errorf("another suspect is the same outcome: %+v", x)
+	}
+	// Nothing is slower, nothing is named first in the answer, and yet one is blamed.
+	excused := all[11]
+	accused := excused
+	accused.Tests = append([]Test{slower("B/op", recording.Exact, "p.F")}, excused.Tests...)
+	if x := analyse(sets, []Line{excused, accused}).Results[11]; x.Again != 1 || x.Same != 0 || x.Blamed {
+		t.Errorf("blame is the same outcome: %+v", x)
+	}
 	r := analyse(sets, []Line{stale, failed, first, second, first, failed})
 	x := r.Results[0]
 	if !x.Measured || x.Place != 1 || x.Runs != 5 || x.Errors != 2 || x.Again != 2 || x.Same != 1 || x.Error != "" {
@@ -198,5 +221,29 @@ func TestAnInjectionCountsOnceByItsFirstVerdict(t *testing.T) {
 	}
 	if r.Repeats != calibrate.NewRate(1, 2) || r.Stale != 1 || r.Top1 != calibrate.NewRate(1, 1) || r.Unmeasured != 0 {
 		t.Errorf("repeats %+v, stale %d, top-1 %+v, unmeasured %d", r.Repeats, r.Stale, r.Top1, r.Unmeasured)
+	}
+}
+
+// The name of a file says nothing about what was measured first.
+func TestTheFirstRunIsTheEarliest(t *testing.T) {
+	sets, all := handmade()
+	dir := t.TempDir()
+	for file, change := range map[string]func(l *Line){
+		"a.jsonl": func(l *Line) { l.Time, l.Tests = "2026-01-03T00:00:00Z", []Test{cpu("p.X", "p.F")} },
+		"b.jsonl": func(l *Line) { l.Time, l.Seed, l.Tests = "2026-01-02T00:00:00Z", 2, []Test{cpu("p.X", "p.Y", "p.F")} },
+		"c.jsonl": func(l *Line) { l.Time, l.Seed = "2026-01-02T00:00:00Z", 1 },
+	} {
+		l := all[0]
+		change(&l)
+		if err := appendLine(filepath.Join(dir, file), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines, err := readLines(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := analyse(sets, lines).Results[0]; x.Place != 1 || x.Again != 2 || x.Same != 0 {
+		t.Errorf("%+v", x)
 	}
 }
