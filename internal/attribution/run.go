@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -37,7 +38,7 @@ func (f *runFlags) define(flags *flag.FlagSet) {
 	flags.BoolVar(&f.again, "again", false, "runs that ended in an error do not count")
 	flags.Var(&f.lane, "lane", "only every N-th injection, beginning with the I-th, of `I/N`: N calls, each held to a core of its own, share the work")
 	flags.StringVar(&f.perfgate, "perfgate", "", "measure with the program at `PATH` (default: built from this repository)")
-	flags.StringVar(&f.rev, "rev", "", "of this repository take the commit `REV` (default: HEAD, which must be all that there is)")
+	flags.StringVar(&f.rev, "rev", "", "of this repository take the commit `REV` (default: HEAD)")
 	flags.StringVar(&f.keep, "keep", "", "keep the bundles below the folder `DIR`")
 }
 
@@ -141,13 +142,14 @@ func (c *campaign) prepare(ctx context.Context, work string) (err error) {
 			return err
 		}
 	}
-	rev := c.flags.rev
-	if rev == "" {
-		if rev = "HEAD"; dirty(ctx, c.root, c.flags.data) {
-			return errors.New("run: the working tree differs from HEAD, so that nobody could measure the same again: commit what you have, or name a commit with --rev")
-		}
+	if c.flags.data == c.root {
+		return errors.New("run: --data: the root of the repository is no folder for runs alone: name one such as docs/evidence/attribution")
 	}
-	out, err := runIn(ctx, c.root, nil, "git", "rev-parse", "--verify", rev+"^{commit}")
+	// The injections, and perfgate where none is given, are those of the working tree.
+	if (c.flags.rev == "" || c.flags.perfgate == "") && dirty(ctx, c.root, c.flags.data) {
+		return errors.New("run: the working tree differs from HEAD, so that nobody could measure the same again: commit what you have, or name a commit with --rev and a program with --perfgate")
+	}
+	out, err := runIn(ctx, c.root, nil, "git", "rev-parse", "--verify", cmp.Or(c.flags.rev, "HEAD")+"^{commit}")
 	if err != nil {
 		return err
 	}
@@ -164,12 +166,14 @@ func (c *campaign) prepare(ctx context.Context, work string) (err error) {
 	return err
 }
 
-// dirty: the tree has changes, other than the runs that this program writes. Where
-// git does not say, nobody knows.
+// dirty: the tree has changes, other than what this program writes into the folder
+// of the runs. Where git does not say, nobody knows.
 func dirty(ctx context.Context, root, data string) bool {
-	args := []string{"status", "--porcelain", "--", "."}
+	args := []string{"status", "--porcelain", "--untracked-files=all", "--", "."}
 	if rel, err := filepath.Rel(root, data); err == nil && filepath.IsLocal(rel) {
-		args = append(args, ":(exclude)"+filepath.ToSlash(rel))
+		for _, name := range []string{"*.jsonl", reportFile} {
+			args = append(args, ":(exclude,glob)"+filepath.ToSlash(rel)+"/"+name)
+		}
 	}
 	out, err := runIn(ctx, root, nil, "git", args...)
 	return err != nil || strings.TrimSpace(out) != ""
@@ -234,8 +238,8 @@ func (c *campaign) run(ctx context.Context, work string, tasks []task) error {
 	return nil
 }
 
-// one measures an injection and stores the line. Only what is no fault of the
-// injection, or an interrupt, is an error.
+// one measures an injection and stores the line. A run that fails is a line too; an
+// error is an interrupt, or what would keep every further run from being stored.
 func (c *campaign) one(ctx context.Context, work string, t task, seed uint64) error {
 	began := time.Now()
 	l := Line{Schema: lineSchema, Name: t.in.Name, Kind: t.in.Kind, Hash: t.in.Hash(t.set), Seed: seed, Base: c.base, Commit: c.commit,
@@ -252,6 +256,9 @@ func (c *campaign) one(ctx context.Context, work string, t task, seed uint64) er
 	err = c.measure(ctx, dir, t, &l)
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted: the run of %s is lost", l.Name)
+	}
+	if errors.Is(err, errKeep) {
+		return err
 	}
 	if err != nil {
 		// The folders of this machine tell nobody anything.
@@ -330,14 +337,21 @@ func (c *campaign) perfgate(ctx context.Context, p pair, args []string) error {
 	return nil
 }
 
-// keepBundle copies a bundle to where bundles are kept.
+// errKeep: the bundles cannot be kept, which is no fault of an injection.
+var errKeep = errors.New("keeping the bundle")
+
+// keepBundle copies a bundle to where bundles are kept, in place of what an
+// interrupted run has left there.
 func (c *campaign) keepBundle(bundle, name string, seed uint64) error {
 	if c.flags.keep == "" {
 		return nil
 	}
 	to := filepath.Join(c.flags.keep, filepath.FromSlash(name), fmt.Sprint(seed))
+	if err := os.RemoveAll(to); err != nil {
+		return fmt.Errorf("%w: %w", errKeep, err)
+	}
 	if err := os.CopyFS(to, os.DirFS(bundle)); err != nil {
-		return fmt.Errorf("keeping the bundle: %w", err)
+		return fmt.Errorf("%w: %w", errKeep, err)
 	}
 	return nil
 }

@@ -359,10 +359,20 @@ func TestWhatHasNoAnswer(t *testing.T) {
 func TestAWorkingTreeThatIsNoCommitIsRefused(t *testing.T) {
 	repository, commit := newModule(t)
 	data := filepath.Join(repository, "runs")
-	write(t, repository, map[string]string{"runs/runs.jsonl": ""})
+	write(t, repository, map[string]string{"runs/runs.jsonl": "", "runs/report.json": ""})
 	ctx := context.Background()
 	if dirty(ctx, repository, data) {
 		t.Error("runs that were added make the tree dirty")
+	}
+	if !dirty(ctx, repository, filepath.Join(repository, "inner")) {
+		t.Error("what is elsewhere does not make the tree dirty")
+	}
+	write(t, repository, map[string]string{"runs/more.go": "package runs\n"})
+	if !dirty(ctx, repository, data) {
+		t.Error("a program among the runs does not make the tree dirty")
+	}
+	if err := os.Remove(filepath.Join(data, "more.go")); err != nil {
+		t.Fatal(err)
 	}
 	t.Chdir(repository)
 	c := &campaign{flags: runFlags{data: data, perfgate: "perfgate"}}
@@ -374,8 +384,46 @@ func TestAWorkingTreeThatIsNoCommitIsRefused(t *testing.T) {
 		t.Errorf("an edited tree is taken: %v", err)
 	}
 	c.flags.rev = "HEAD"
-	if err := c.prepare(ctx, t.TempDir()); err != nil || c.base != commit {
-		t.Errorf("base %s, %v", c.base, err)
+	if err := c.prepare(ctx, t.TempDir()); err != nil || c.base != commit || c.commit != "" {
+		t.Errorf("base %s, built from %q, %v", c.base, c.commit, err)
+	}
+	// What is built here is built of the tree, whatever commit is changed.
+	c.flags.perfgate = ""
+	if err := c.prepare(ctx, t.TempDir()); err == nil || !strings.Contains(err.Error(), "--perfgate") {
+		t.Errorf("perfgate is built of an edited tree: %v", err)
+	}
+	c.flags.data = repository
+	if err := c.prepare(ctx, t.TempDir()); err == nil || !strings.Contains(err.Error(), "--data") {
+		t.Errorf("runs are kept at the root: %v", err)
+	}
+}
+
+// What an interrupted run has left of a bundle is no reason to lose the next one; a
+// folder that cannot be written to is one to stop.
+func TestABundleTakesThePlaceOfWhatWasLeft(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"bundle/manifest.json": "new", "kept/s/a/7/manifest.json": "half", "file": ""})
+	c := &campaign{flags: runFlags{keep: filepath.Join(dir, "kept")}}
+	if err := c.keepBundle(filepath.Join(dir, "bundle"), "s/a", 7); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "kept", "s", "a", "7", "manifest.json")); err != nil || string(text) != "new" {
+		t.Errorf("kept is %q, %v", text, err)
+	}
+
+	var asked []string
+	c, sets := newCampaign(t, filepath.Join(dir, "data"), &asked)
+	c.flags.keep = filepath.Join(dir, "file")
+	c.measure = func(_ context.Context, _ string, t task, l *Line) error {
+		asked = append(asked, t.in.Name)
+		return c.keepBundle(filepath.Join(dir, "bundle"), t.in.Name, l.Seed)
+	}
+	err := c.run(context.Background(), t.TempDir(), c.tasks(sets))
+	if !errors.Is(err, errKeep) || len(asked) != 1 {
+		t.Errorf("after %q: %v", asked, err)
+	}
+	if lines, err := readLines(filepath.Join(dir, "data")); err != nil || len(lines) != 0 {
+		t.Errorf("%d lines, %v", len(lines), err)
 	}
 }
 
