@@ -11,10 +11,10 @@
 // has a hash, and a run counts for that definition only. Changing the answer
 // afterwards asks for another run.
 //
-// The injections are the files of the folder set, one for each base that they
-// change: this repository, or a module of the proxy at one version. Every head side
-// also renames local variables in innocent functions, since a real change touches
-// more than its culprit.
+// The injections are in the files of the folder set, each of which is about one
+// base: this repository, or a module of the proxy at one version. Every head side
+// also renames local variables in innocent functions that the benchmark executes,
+// since a real change touches more than its culprit.
 //
 // It does not judge the gate's error rates, which package calibrate does, and it
 // decides nothing: the suspects are those of package culprit, read from the bundle
