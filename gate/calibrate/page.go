@@ -174,7 +174,8 @@ func (r *Report) rules(b *strings.Builder) {
 }
 
 func (r *Report) replayed(b *strings.Builder) {
-	fmt.Fprintf(b, "### Replay and bootstrap\n\nReplayed from the recorded ratios in their true order, %s tests are decided as they were.\n"+
+	fmt.Fprintf(b, "### Replay and bootstrap\n\nReplayed from the recorded ratios in their true order, %s tests are decided as they were\n"+
+		"(ratios are kept to 1e-5, which can turn a test that stands on the edge).\n"+
 		"Neighbouring ratios of one benchmark have an autocorrelation of %.2f (without any it would be about −1 / pairs).\n\n", of(r.Replay), r.Autocorrelation)
 	b.WriteString("Bootstrap (not new measurements: suites drawn from the recorded ratios, in blocks, decided by the same rule without relinked layouts).\n\n")
 	table(b, "drawn from", "seed", "pairs a block", "suites", "slower", "faster", "tests", "found", "passed", "inconclusive")
