@@ -38,9 +38,9 @@ func (r *Report) markdown() string {
 	var b strings.Builder
 	suite := r.Suite
 	if suite == "" {
-		suite = "all benchmarks"
+		suite = "benchmarks"
 	}
-	fmt.Fprintf(&b, "## %s, %s, on %s\n\n", suite, map[string]string{"corun": "co-run and exact channels", "all": "all channels"}[r.Channel], r.Class)
+	fmt.Fprintf(&b, "## %s of %s, %s, on %s\n\n", suite, r.Module, map[string]string{"corun": "co-run and exact channels", "all": "all channels"}[r.Channel], r.Class)
 	fmt.Fprintf(&b, "%s; %s cores, %s, %s. Sessions from %s to %s, of commit %s.", r.Machine["cpu"], r.Machine["cores"], r.Machine["go"], r.Machine["virtualization"],
 		r.From, r.To, shortened(r.Commits))
 	if r.Bench != "" {
@@ -173,10 +173,17 @@ func (r *Report) rules(b *strings.Builder) {
 	b.WriteString("\n")
 }
 
+// edge says what decides differently only since ratios are kept to some digits.
+func (r *Report) edge() string {
+	if r.Edge == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and %d on the edge of a decision when the last digit that is kept of the ratios is taken into account", r.Edge)
+}
+
 func (r *Report) replayed(b *strings.Builder) {
-	fmt.Fprintf(b, "### Replay and bootstrap\n\nReplayed from the recorded ratios in their true order, %s tests are decided as they were\n"+
-		"(ratios are kept to 1e-5, which can turn a test that stands on the edge).\n"+
-		"Neighbouring ratios of one benchmark have an autocorrelation of %.2f (without any it would be about −1 / pairs).\n\n", of(r.Replay), r.Autocorrelation)
+	fmt.Fprintf(b, "### Replay and bootstrap\n\nReplayed from the recorded ratios in their true order, %s tests are decided as they were%s.\n"+
+		"Neighbouring ratios of one benchmark have an autocorrelation of %.2f (without any it would be about −1 / pairs).\n\n", of(r.Replay), r.edge(), r.Autocorrelation)
 	b.WriteString("Bootstrap (not new measurements: suites drawn from the recorded ratios, in blocks, decided by the same rule without relinked layouts).\n\n")
 	table(b, "drawn from", "seed", "pairs a block", "suites", "slower", "faster", "tests", "found", "passed", "inconclusive")
 	for _, x := range r.Bootstrap {

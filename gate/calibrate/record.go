@@ -52,6 +52,9 @@ func Record(s Session, b recording.Bundle, v verdict.Verdict, pairs map[recordin
 	return s, s.check()
 }
 
+// ratioDigit is the last digit of a log ratio that is kept.
+const ratioDigit = 1e-5
+
 // place identifies a benchmark within a channel.
 type place struct {
 	key     recording.Key
@@ -92,7 +95,7 @@ func (r *recorder) add(row verdict.Row) {
 			t.D = nil
 			break
 		}
-		t.D = append(t.D, math.Round(d*1e5)/1e5+0) // no negative zeros
+		t.D = append(t.D, math.Round(d/ratioDigit)/(1/ratioDigit)+0) // no negative zeros
 	}
 	r.benchmarks[i].Tests = append(r.benchmarks[i].Tests, t)
 }

@@ -11,8 +11,9 @@ import (
 
 // Replay decides a session again from its log ratios in their true order, before
 // relinked layouts: what the tests were found to be, by index of the benchmark
-// and of the test. Tests without log ratios are left out.
-func Replay(h *Header, s *Session) map[[2]int]verdict.Decision {
+// and of the test. Tests without log ratios are left out. All log ratios are shifted
+// by shift: half of the last digit that is kept shows which tests stand on the edge.
+func Replay(h *Header, s *Session, shift float64) map[[2]int]verdict.Decision {
 	var family []recording.Test
 	units := map[string]recording.Unit{}
 	at := map[recording.Test][2]int{}
@@ -48,7 +49,7 @@ func Replay(h *Header, s *Session) map[[2]int]verdict.Decision {
 			from, _ := slices.BinarySearch(b.Rounds, round)
 			to, _ := slices.BinarySearch(b.Rounds, round+1)
 			for _, d := range b.Tests[place[1]].D[from:to] {
-				tracker.Add(test, d)
+				tracker.Add(test, d+shift)
 			}
 		}
 		tracker.Look()

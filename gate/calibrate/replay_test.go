@@ -53,7 +53,7 @@ func TestReplayDecidesFromTheRecordedRatiosAlone(t *testing.T) {
 	h := header()
 	for shift, want := range map[float64]verdict.Decision{0: verdict.Pass, .08: verdict.Regressed, -.08: verdict.Improved} {
 		s := session(Series{Kind: AA}, 1, benchmark("A", noise(3, 80, shift, .02), want))
-		if got := Replay(&h, &s)[[2]int{0, 0}]; got != want {
+		if got := Replay(&h, &s, 0)[[2]int{0, 0}]; got != want {
 			t.Errorf("a shift of %v is %q, want %q", shift, got, want)
 		}
 	}
@@ -64,14 +64,14 @@ func TestReplayLooksAtTheEndOfEachRoundAndKeepsWhatItDecided(t *testing.T) {
 	h := header()
 	d := append(noise(1, 40, .1, .01), noise(2, 40, -.3, .01)...)
 	s := session(Series{Kind: AA}, 1, benchmark("A", d, verdict.Regressed))
-	if got := Replay(&h, &s)[[2]int{0, 0}]; got != verdict.Regressed {
+	if got := Replay(&h, &s, 0)[[2]int{0, 0}]; got != verdict.Regressed {
 		t.Errorf("%q after pairs that came too late", got)
 	}
 	s.Benchmarks[0].Rounds = make([]int, len(d))
 	for i := range d {
 		s.Benchmarks[0].Rounds[i] = 1 // one look, at the end of all
 	}
-	if got := Replay(&h, &s)[[2]int{0, 0}]; got == verdict.Pass {
+	if got := Replay(&h, &s, 0)[[2]int{0, 0}]; got == verdict.Pass {
 		t.Errorf("%q although pairs of one round count together", got)
 	}
 }
@@ -86,7 +86,7 @@ func TestExchangingTheSidesExchangesSlowerAndFaster(t *testing.T) {
 			mirrored[i] = -d[i]
 		}
 		s, m := session(Series{Kind: AA}, 1, benchmark("A", d, "pass")), session(Series{Kind: AA}, 1, benchmark("A", mirrored, "pass"))
-		got, other := Replay(&h, &s)[[2]int{0, 0}], Replay(&h, &m)[[2]int{0, 0}]
+		got, other := Replay(&h, &s, 0)[[2]int{0, 0}], Replay(&h, &m, 0)[[2]int{0, 0}]
 		if flip[got] == "" || other != flip[got] {
 			t.Errorf("seed %d: %q, and with the sides exchanged %q", seed, got, other)
 		}

@@ -28,7 +28,10 @@ type Report struct {
 	Benchmarks []BenchmarkReport `json:"benchmarks"`
 	Rules      []RuleReport      `json:"rules"`
 	Replay     Rate              `json:"replay"` // tests that replay to what was decided
-	Bootstrap  []Bootstrapped    `json:"bootstrap"`
+	// Edge are those that do so only with ratios shifted by half of the last digit
+	// that is kept.
+	Edge      int            `json:"edge"`
+	Bootstrap []Bootstrapped `json:"bootstrap"`
 	// Autocorrelation is that of neighbouring log ratios of unchanged sessions.
 	Autocorrelation float64 `json:"autocorrelation"`
 	// ZerosForOnePercent is the number of sessions without an alarm after which a
@@ -131,7 +134,7 @@ func Analyse(data *Data) *Report {
 	}
 	r.Benchmarks = benchmarkReports(data)
 	r.Rules = ruleReports(data)
-	r.Replay = replayRate(data)
+	r.Replay, r.Edge = replayRate(data)
 	r.Autocorrelation = autocorrelation(data)
 	return r
 }
@@ -342,18 +345,26 @@ func (r *Rule) judge(b *Benchmark) (slower, ok bool) {
 	return ok && r.Slower(base, head), ok
 }
 
-func replayRate(data *Data) Rate {
-	agree, n := 0, 0
+func replayRate(data *Data) (as Rate, edge int) {
+	agree, edge, n := 0, 0, 0
 	for i := range data.Sessions {
 		s := &data.Sessions[i]
-		for at, d := range Replay(&data.Header, s) {
+		var shifted []map[[2]int]verdict.Decision
+		for at, d := range Replay(&data.Header, s, 0) {
 			recorded := s.Benchmarks[at[0]].Tests[at[1]].found()
 			n++
 			// A test that the budget cut is open, and reported by what it had shown.
-			agree += count(d == recorded || d == "" && s.OutOfTime)
+			if d == recorded || d == "" && s.OutOfTime {
+				agree++
+				continue
+			}
+			if shifted == nil {
+				shifted = []map[[2]int]verdict.Decision{Replay(&data.Header, s, ratioDigit/2), Replay(&data.Header, s, -ratioDigit/2)}
+			}
+			edge += count(shifted[0][at] == recorded || shifted[1][at] == recorded)
 		}
 	}
-	return NewRate(agree, n)
+	return NewRate(agree, n), edge
 }
 
 // autocorrelation is the mean lag-1 autocorrelation of the log ratios of one
