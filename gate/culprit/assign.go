@@ -295,7 +295,7 @@ func (c *investigation) collectGarbage() {
 func (c *investigation) shareRuntime() {
 	total := 0.0
 	for _, o := range c.owners {
-		if o.change.Significant {
+		if o.change.Significant || o.called > 0 {
 			total += max(0, o.growth)
 		}
 	}
@@ -303,7 +303,7 @@ func (c *investigation) shareRuntime() {
 		return
 	}
 	for _, o := range c.owners {
-		if o.change.Significant {
+		if o.change.Significant || o.called > 0 {
 			o.growth += c.rootless * max(0, o.growth) / total
 		}
 	}

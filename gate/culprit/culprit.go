@@ -72,6 +72,7 @@ func Find(in Input) Finding {
 	}
 	c.assign()
 	c.netMoved()
+	c.blameCallers()
 	c.blameCallees()
 	c.collectGarbage()
 	c.shareRuntime()
@@ -91,6 +92,7 @@ type owner struct {
 	source string  // where that was
 	direct float64 // of its growth, what is in itself or in calls that are new
 	gc     float64 // the collector's part
+	called float64 // of its growth, what is in a touched function that it calls more often
 	notes  []string
 	hint   bool // it is not on the stacks; functions that mention it are
 	wide   bool // the functions that mention it are most of the program
@@ -172,7 +174,7 @@ func (c *investigation) trust(o *owner) float64 {
 		return .4 / float64(o.users)
 	case o.hint:
 		return .5 / float64(min(o.users, 3))
-	case !o.change.Significant && o.gc < o.growth/2:
+	case !o.change.Significant && o.gc+o.called < o.growth/2:
 		return .3
 	}
 	direct := 0.0

@@ -181,6 +181,28 @@ func TestACallerOfWhatIsSlowerEverywhereIsNotBlamed(t *testing.T) {
 	}
 }
 
+// Keys are checked twice: the check itself, touched in the same change, costs no
+// more where values are checked.
+func TestACallerThatCallsMoreOftenIsSuspectedAndNotWhatItCalls(t *testing.T) {
+	often := []cost{
+		{"m.Bench m.Object m.Check", 300, 600}, {"m.Bench m.Object m.Value m.Check", 300, 300}, {"m.Bench m.Object", 400, 400},
+	}
+	f := find(t, often, touched("Object", "Check"))
+	if s := first(t, f, "m.Object", .6); !strings.Contains(s.Why, "m.Check costs more below it") || strings.Contains(s.Why, "chance") {
+		t.Errorf("why: %s", s.Why)
+	}
+	// It is slower wherever it is called.
+	f = find(t, []cost{
+		{"m.Bench m.Object m.Check", 300, 600}, {"m.Bench m.Object m.Value m.Check", 300, 600}, {"m.Bench m.Object", 400, 400},
+	}, touched("Object", "Check"))
+	first(t, f, "m.Check", .6)
+	// Others call it too seldom to tell.
+	f = find(t, []cost{
+		{"m.Bench m.Object m.Check", 300, 600}, {"m.Bench m.Object m.Value m.Check", 2, 2}, {"m.Bench m.Object", 400, 400},
+	}, touched("Object", "Check"))
+	first(t, f, "m.Check", .6)
+}
+
 // Half of Old moved to a new function; what is slower is Slow.
 func TestCostThatMovedIsNoRegression(t *testing.T) {
 	f := find(t, []cost{

@@ -32,6 +32,8 @@ func (c *investigation) why(o *owner) string {
 		parts = append(parts, fmt.Sprintf("it changed, and functions that mention it have %s: %s", share, cost))
 	case o.hint:
 		parts = append(parts, fmt.Sprintf("this %s changed, and functions that mention it have %s: %s", o.kind, share, cost))
+	case o.called > o.growth/2:
+		parts = append(parts, "it changed, and has "+share)
 	case o.change.Base == 0 && o.change.Head == 0:
 		parts = append(parts, "it changed, and the garbage collector works more: "+share)
 	case o.fresh:
@@ -43,7 +45,7 @@ func (c *investigation) why(o *owner) string {
 	if o.moved > leastMoved*(o.moved+o.growth) {
 		parts = append(parts, fmt.Sprintf("%s of it moved here from %s and do not count", amount(o.moved, c.Data.Metric), o.source))
 	}
-	if !o.change.Significant && o.gc == 0 {
+	if !o.change.Significant && o.gc+o.called == 0 {
 		parts = append(parts, "the difference may be chance")
 	}
 	return strings.Join(parts, "; ")
