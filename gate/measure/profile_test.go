@@ -371,7 +371,8 @@ func TestGoroutinesAreCountedWhereTheyAre(t *testing.T) {
 
 func TestGoroutinesAreLookedAtWhileTheTimerRuns(t *testing.T) {
 	for _, p := range profilesOf(t, eachStops, 300*time.Millisecond, recording.GoroutineProfile) {
-		if looks, bench := int64(p.N), seen(t, p, "BenchmarkWork"); bench != looks || looks < 1 {
+		// The benchmark may have ended since the last look was due.
+		if looks, bench := int64(p.N), seen(t, p, "BenchmarkWork"); bench < looks-1 || bench > looks || looks < 2 {
 			t.Errorf("%d looks: %d in the benchmark", looks, bench)
 		}
 	}
