@@ -10,47 +10,57 @@ import (
 
 // blameCallers moves growth from a touched function to the touched function that
 // calls it, where it costs more below this caller and no more below others: it is
-// called more often, and is not slower by itself.
+// called more often, and is not slower by itself. What moves can move on, to who
+// calls that one more often; each function gives once.
 func (c *investigation) blameCallers() {
-	for _, o := range slices.Clone(c.owners) {
-		if o.hint || o.module || o.growth <= 0 {
-			continue
-		}
-		calls := c.callsOf(o.unit)
-		for _, name := range sortedNames(calls) {
-			caller := c.index.byFunc[name]
-			if caller == nil || caller == o.unit {
+	gave := map[*owner]bool{}
+	for moved := true; moved; {
+		moved = false
+		for _, o := range slices.Clone(c.owners) {
+			if gave[o] || o.hint || o.module || o.growth < leastCalled*c.growth {
 				continue
 			}
-			in, others := calls[name], rest(calls, name)
-			if !in.Shown || in.Delta() < o.growth/2 || !unmoved(others, in.Ratio) {
-				continue
+			if c.blameCaller(o) {
+				gave[o], moved = true, true
 			}
-			to := c.byName[name]
-			if to == nil {
-				to = &owner{unit: caller, users: 1}
-				c.owners, c.byName[name] = append(c.owners, to), to
-			}
-			to.growth += in.Delta()
-			to.called += in.Delta()
-			to.notes = append(to.notes, fmt.Sprintf("%s costs more below it (%s) and not below others: it is called more often", o.name, percent(in.Ratio)))
-			o.growth -= in.Delta()
-			break
 		}
 	}
 }
 
-// calls is what a unit costs below one of those that call it directly.
-type calls map[string]profdiff.Change
+// leastCalled is the part of the growth that is worth asking who calls it.
+const leastCalled = .05
 
-// callsOf compares what a unit costs by its direct callers, by the name of the
-// unit that they are or else their own.
-func (c *investigation) callsOf(u *unit) calls {
+// blameCaller moves one function's growth, if it is its caller's.
+func (c *investigation) blameCaller(o *owner) bool {
+	calls := c.callsOf(o.unit)
+	for _, name := range sortedNames(calls) {
+		caller := c.index.byFunc[name]
+		if caller == nil || caller == o.unit {
+			continue
+		}
+		in := calls[name]
+		if !in.Shown || in.Delta() < o.growth/2 || !unmoved(rest(calls, name), in.Ratio) {
+			continue
+		}
+		to := c.byName[name]
+		if to == nil {
+			to = &owner{unit: caller, users: 1}
+			c.owners, c.byName[name] = append(c.owners, to), to
+		}
+		part := math.Min(in.Delta(), o.growth)
+		o.growth, to.growth, to.called = o.growth-part, to.growth+part, to.called+part
+		to.notes = append(to.notes, fmt.Sprintf("%s costs more below it (%s) and not below others: it is called more often", o.name, percent(in.Ratio)))
+		return true
+	}
+	return false
+}
+
+// callsOf compares what a unit costs with all that it calls, by who calls it: the
+// name of the touched unit or else of the function that is next to its occurrence
+// nearest to the leaf.
+func (c *investigation) callsOf(u *unit) map[string]profdiff.Change {
 	d := c.Data
 	return d.Compare(d.Tallies(func(s *profdiff.Stack) []string {
-		if c.stackOwner(d, s) != u {
-			return nil
-		}
 		inside := false
 		for _, f := range s.Frames {
 			of := c.index.of(d.Frames[f])
@@ -68,7 +78,7 @@ func (c *investigation) callsOf(u *unit) calls {
 }
 
 // rest adds up all calls but those of one caller.
-func rest(all calls, but string) (sum profdiff.Change) {
+func rest(all map[string]profdiff.Change, but string) (sum profdiff.Change) {
 	for _, name := range sortedNames(all) {
 		if name == but {
 			continue
