@@ -29,7 +29,10 @@ type Line struct {
 	// the set were built from; empty where the program was given, since nobody knows.
 	Tool   string `json:"tool"`
 	Commit string `json:"commit"`
-	Time   string `json:"time"` // when it began, RFC 3339 in UTC
+	// Rules is the commit whose rules have named the suspects, where the bundle was
+	// read again by another one.
+	Rules string `json:"rules,omitempty"`
+	Time  string `json:"time"` // when it began, RFC 3339 in UTC
 	// Class and Machine describe where it was measured, and CPUs is how many cores the
 	// run could use.
 	Class         string            `json:"class"`
@@ -95,20 +98,31 @@ func readLines(dir string) ([]Line, error) {
 	}
 	var lines []Line
 	for _, file := range files {
-		raw, err := os.ReadFile(file)
+		more, err := readFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("reading runs: %w", err)
 		}
-		for i, text := range bytes.SplitAfter(raw, []byte("\n")) {
-			if !bytes.HasSuffix(text, []byte("\n")) {
-				continue
-			}
-			l, err := parseLine(text)
-			if err != nil {
-				return nil, fmt.Errorf("reading runs: %s:%d: %w", file, i+1, err)
-			}
-			lines = append(lines, l)
+		lines = append(lines, more...)
+	}
+	return lines, nil
+}
+
+// readFile reads the lines of one file.
+func readFile(path string) ([]Line, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var lines []Line
+	for i, text := range bytes.SplitAfter(raw, []byte("\n")) {
+		if !bytes.HasSuffix(text, []byte("\n")) {
+			continue
 		}
+		l, err := parseLine(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", path, i+1, err)
+		}
+		lines = append(lines, l)
 	}
 	return lines, nil
 }

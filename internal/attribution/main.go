@@ -29,6 +29,7 @@ const usage = `usage: go run ./internal/attribution COMMAND [flags]
 
   check    apply every injection and say which does not apply, parse or build
   run      measure injections that have not been measured yet
+  reread   name the suspects again, by the rules of today, from bundles that run --keep has kept
   report   write the tables of docs/ATTRIBUTION.md from what was measured
 `
 
@@ -40,6 +41,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
 		"check":  runCheck,
 		"run":    runRun,
+		"reread": runReread,
 		"report": runReport,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {

@@ -99,6 +99,13 @@ func (r *Report) tables() string {
 		fmt.Fprintf(&b, " and %d could not be measured", r.Unmeasured)
 	}
 	fmt.Fprintf(&b, "; from %s to %s, with %s.\n", r.From, r.To, strings.Join(r.Tools, ", "))
+	if r.Reread > 0 {
+		var short []string
+		for _, c := range r.Rules {
+			short = append(short, c[:min(7, len(c))])
+		}
+		fmt.Fprintf(&b, "The suspects of %d runs are those that the rules of commit %s name, which read the bundles again.\n", r.Reread, strings.Join(short, ", "))
+	}
 	if r.Stale > 0 {
 		fmt.Fprintf(&b, "%d recorded runs are of injections that have changed or were removed since, and count for nothing here.\n", r.Stale)
 	}

@@ -346,7 +346,7 @@ func (c *campaign) keepBundle(bundle, name string, seed uint64) error {
 	if c.flags.keep == "" {
 		return nil
 	}
-	to := filepath.Join(c.flags.keep, filepath.FromSlash(name), fmt.Sprint(seed))
+	to := bundleOf(c.flags.keep, name, seed)
 	if err := os.RemoveAll(to); err != nil {
 		return fmt.Errorf("%w: %w", errKeep, err)
 	}
@@ -354,4 +354,9 @@ func (c *campaign) keepBundle(bundle, name string, seed uint64) error {
 		return fmt.Errorf("%w: %w", errKeep, err)
 	}
 	return nil
+}
+
+// bundleOf is where the bundle of a run is kept.
+func bundleOf(keep, name string, seed uint64) string {
+	return filepath.Join(keep, filepath.FromSlash(name), fmt.Sprint(seed))
 }

@@ -173,6 +173,10 @@ type Report struct {
 	To       string  `json:"to"`
 	// Tools are the versions that measured.
 	Tools []string `json:"tools"`
+	// Rules are the commits whose rules have named the suspects of runs that were
+	// measured by another one, and Reread how many these are.
+	Rules  []string `json:"rules,omitempty"`
+	Reread int      `json:"reread"`
 	// Injections of the set, those with a run, those of which no run has a verdict,
 	// and lines of definitions that the set no longer has, changed or removed.
 	Injections int `json:"injections"`
@@ -336,6 +340,12 @@ func (r *Report) origin(lines []Line) {
 		if !slices.Contains(r.Tools, l.Tool) {
 			r.Tools = append(r.Tools, l.Tool)
 		}
+		if l.Rules != "" {
+			r.Reread++
+			if !slices.Contains(r.Rules, l.Rules) {
+				r.Rules = append(r.Rules, l.Rules)
+			}
+		}
 		at := slices.IndexFunc(r.Machines, func(p Place) bool { return p.Class == l.Class })
 		if at < 0 {
 			r.Machines = append(r.Machines, Place{Class: l.Class, Machine: l.Machine})
@@ -344,6 +354,7 @@ func (r *Report) origin(lines []Line) {
 		r.Machines[at].Runs++
 	}
 	slices.Sort(r.Tools)
+	slices.Sort(r.Rules)
 	slices.SortFunc(r.Machines, func(a, b Place) int { return cmp.Compare(a.Class, b.Class) })
 }
 
