@@ -10,8 +10,8 @@ import (
 
 // blameCallers moves growth from a touched function to the touched function that
 // calls it, where it costs more below this caller and no more below others: it is
-// called more often, and is not slower by itself. What moves can move on, to who
-// calls that one more often; each function gives once.
+// called more often, and is not slower by itself. Where it has no other callers, both
+// share. What moves can move on, to who calls that one; each function gives once.
 func (c *investigation) blameCallers() {
 	gave := map[*owner]bool{}
 	for moved := true; moved; {
@@ -27,8 +27,15 @@ func (c *investigation) blameCallers() {
 	}
 }
 
-// leastCalled is the part of the growth that is worth asking who calls it.
-const leastCalled = .05
+const (
+	// leastCalled is the part of the growth that is worth asking who calls it.
+	leastCalled = .05
+	// Where nobody else calls a function, to within fewCalls, nothing tells whether
+	// it is slower or called more often, or for more: its caller, changed too, is held
+	// to have callersPart of it.
+	fewCalls    = .05
+	callersPart = .2
+)
 
 // blameCaller moves one function's growth, if it is its caller's.
 func (c *investigation) blameCaller(o *owner) bool {
@@ -38,8 +45,18 @@ func (c *investigation) blameCaller(o *owner) bool {
 		if caller == nil || caller == o.unit {
 			continue
 		}
-		in := calls[name]
-		if !in.Shown || in.Delta() < o.growth/2 || !unmoved(rest(calls, name), in.Ratio) {
+		in, others := calls[name], rest(calls, name)
+		if !in.Shown || in.Delta() < o.growth/2 {
+			continue
+		}
+		part, note := math.Min(in.Delta(), o.growth), ""
+		switch {
+		case unmoved(others, in.Ratio):
+			note = fmt.Sprintf("%s costs more below it (%s) and not below others: it is called more often", o.name, percent(in.Ratio))
+		case others.BaseCount+others.HeadCount < fewCalls*(in.BaseCount+in.HeadCount) && !o.fresh:
+			part *= callersPart
+			note = fmt.Sprintf("it alone calls %s, which costs more (%s): either may be why", o.name, percent(in.Ratio))
+		default:
 			continue
 		}
 		to := c.byName[name]
@@ -47,9 +64,8 @@ func (c *investigation) blameCaller(o *owner) bool {
 			to = &owner{unit: caller, users: 1}
 			c.owners, c.byName[name] = append(c.owners, to), to
 		}
-		part := math.Min(in.Delta(), o.growth)
 		o.growth, to.growth, to.called = o.growth-part, to.growth+part, to.called+part
-		to.notes = append(to.notes, fmt.Sprintf("%s costs more below it (%s) and not below others: it is called more often", o.name, percent(in.Ratio)))
+		to.notes = append(to.notes, note)
 		return true
 	}
 	return false
