@@ -11,6 +11,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 perfgate=${PERFGATE:-perfgate}
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
+benchstat=$(mktemp -d)/benchstat
+(cd "$root" && go build -modfile=tools/go.mod -o "$benchstat" golang.org/x/perf/cmd/benchstat)
 names=("$@")
 [ $# -gt 0 ] || names=(text compress gjson)
 
@@ -52,6 +54,8 @@ for name in "${names[@]}"; do
 		# shellcheck disable=SC2086 # a list of packages
 		go test -run '^$' -bench "$bench" -count=10 $packages >"$out/$name.$side.txt"
 	done
-	(cd "$root" && go tool -modfile=tools/go.mod benchstat "$out/$name.old.txt" "$out/$name.new.txt") >"$out/$name.benchstat.txt"
+	(cd "$out" && "$benchstat" "$name.old.txt" "$name.new.txt") >"$out/$name.benchstat.txt"
+	sed -i "s|$out/||g" "$out/$name.perfgate.txt" # the same wherever it is run
 	rm -rf "$work"
 done
+rm -rf "$(dirname "$benchstat")"
