@@ -10,8 +10,8 @@ import (
 
 // blameCallers moves growth from a touched function to the touched function that
 // calls it, where it costs more below this caller and no more below others: it is
-// called more often, and is not slower by itself. Where it has no other callers, both
-// share. What moves can move on, to who calls that one; each function gives once.
+// called more often or for more, rather than slower by itself. Where it has no other
+// callers, both share. What moves can move on, to who calls that one; each function gives once.
 func (c *investigation) blameCallers() {
 	gave := map[*owner]bool{}
 	for moved := true; moved; {
@@ -30,6 +30,9 @@ func (c *investigation) blameCallers() {
 const (
 	// leastCalled is the part of the growth that is worth asking who calls it.
 	leastCalled = .05
+	// oftenPart is what is held against a caller below which alone a function costs
+	// more. The rest stays: it may be slower in a case that only this caller has.
+	oftenPart = .75
 	// Where nobody else calls a function, to within fewCalls, nothing tells whether
 	// it is slower or called more often, or for more: its caller, changed too, is held
 	// to have callersPart of it.
@@ -52,7 +55,8 @@ func (c *investigation) blameCaller(o *owner) bool {
 		part, note := math.Min(in.Delta(), o.growth), ""
 		switch {
 		case unmoved(others, in.Ratio):
-			note = fmt.Sprintf("%s costs more below it (%s) and not below others: it is called more often", o.name, percent(in.Ratio))
+			part *= oftenPart
+			note = fmt.Sprintf("%s costs more below it (%s) and not below others, so that it is called more often, or for more", o.name, percent(in.Ratio))
 		case others.BaseCount+others.HeadCount < fewCalls*(in.BaseCount+in.HeadCount) && !o.fresh:
 			part *= callersPart
 			note = fmt.Sprintf("it alone calls %s, which costs more (%s): either may be why", o.name, percent(in.Ratio))
