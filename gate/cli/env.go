@@ -92,7 +92,7 @@ func usage(w io.Writer) {
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-11s %s\n", c.name, c.summary)
 	}
-	fmt.Fprint(w, "\nEvery command explains its flags with -h. Exit codes: 0 pass, 1 regression, 2 usage, 3 not measured, 130 interrupted.\n")
+	fmt.Fprint(w, "\nEvery command explains its flags with -h. Exit codes: 0 pass, 1 regression, 2 bad input, 3 not measured, 130 interrupted.\n")
 }
 
 // exitWords names an exit code where no report could.

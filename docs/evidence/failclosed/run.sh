@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Breaks a measurement in every way that a pull request, a crash or a bad disk
+# Breaks a measurement in sixteen ways that a pull request, a crash or a bad disk
 # can, and shows what perfgate says: exit code and the line that tells why.
 # 0 and 1 are verdicts on speed, 2 is bad input, 3 is "could not measure".
 #
