@@ -156,8 +156,9 @@ func BenchmarkRetrieve(b *testing.B) {
 	next := types.BatchNo(0)
 	var out discard
 	one := func() {
-		// The holder's acknowledgement goes nowhere: its creator does not run.
 		out.apply(holding, mir.Event{To: self, Body: mir.Received{From: 1, Msg: availability.Batch{No: next, Data: data}}})
+		// It is durable. The holder's acknowledgement goes nowhere: its creator does not run.
+		out.apply(holding, out.last().Body.(types.Persist).Then[0])
 		g.input(0, mir.Event{To: self, Body: types.NeedBatch{Cert: types.Certificate{
 			Creator: 1, No: next, Batch: d, Sigs: holderSigs,
 		}}})
