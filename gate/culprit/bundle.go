@@ -42,7 +42,7 @@ func Of(b *recording.Bundle, t recording.Test, slowdown float64) (Finding, bool,
 		if d == nil {
 			return Finding{}, false, err
 		}
-		return Find(Input{Data: d, Diff: b.Diff, Measured: math.Exp(slowdown)}), true, nil
+		return Find(Input{Data: d, Diff: b.Diff, Measured: math.Exp(slowdown), Pkg: t.Key.Pkg}), true, nil
 	}
 	alloc, err := join(recording.AllocProfile, profdiff.Bytes)
 	if err != nil {
@@ -61,7 +61,7 @@ func Of(b *recording.Bundle, t recording.Test, slowdown float64) (Finding, bool,
 		if d == nil {
 			continue
 		}
-		in := Input{Data: d, Alloc: alloc, Diff: b.Diff}
+		in := Input{Data: d, Alloc: alloc, Diff: b.Diff, Pkg: t.Key.Pkg}
 		if t.Unit == "cpu-sec/op" {
 			in.Measured = math.Exp(slowdown)
 		}

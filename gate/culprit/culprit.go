@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/perfgate/perfgate/gate/profdiff"
 	"github.com/perfgate/perfgate/gate/recording"
@@ -53,6 +54,9 @@ type Input struct {
 	// Measured is the ratio head/base of the cost of an operation as the gate has
 	// measured it; 0 where it has not measured this metric.
 	Measured float64
+	// Pkg is the import path of the benchmark's package, whose testdata it may read;
+	// empty where nobody knows.
+	Pkg string
 }
 
 // suspectsMax is how many are listed.
@@ -125,6 +129,7 @@ func newCase(in Input, r profdiff.Result) *investigation {
 // suspects ranks the owners, and what is outside.
 func (c *investigation) suspects() []Suspect {
 	var all []Suspect
+	data := c.changedData()
 	explained := 0.0
 	for _, o := range c.owners {
 		share := o.growth / c.growth
@@ -136,6 +141,10 @@ func (c *investigation) suspects() []Suspect {
 			Why: c.why(o), Outside: o.module,
 		}
 		s.Confidence = s.Share * c.trust(o)
+		if data != "" && c.even(o) {
+			s.Confidence *= evenTrust
+			s.Why += "; but everything has become slower alike, and " + data + " changed, which the benchmark may read"
+		}
 		explained += s.Confidence
 		all = append(all, s)
 	}
@@ -155,6 +164,32 @@ func (c *investigation) suspects() []Suspect {
 	})
 	return all[:min(len(all), suspectsMax)]
 }
+
+// evenTrust is what is left of the trust in an owner that grew like everything else,
+// where data changed that the benchmark may read: more to do is as good a reason.
+const evenTrust = .4
+
+// changedData is a file that the change touches in the testdata of the benchmark's
+// package, or of a folder above it; empty for none.
+func (c *investigation) changedData() string {
+	for _, file := range c.index.other {
+		dir, _, ok := strings.Cut("/"+file, "/testdata/")
+		if ok && c.Pkg != "" && strings.Contains("/"+c.Pkg+"/", dir+"/") {
+			return file
+		}
+	}
+	return ""
+}
+
+// even tells whether an owner grew by about as much as the whole.
+func (c *investigation) even(o *owner) bool {
+	whole := c.growth / c.result.Total.Base
+	return o.change.Base > 0 && !o.hint && !o.module && o.change.Ratio-1 < evenMax*whole
+}
+
+// evenMax is by how much more than the whole an owner may grow and still be one of
+// all.
+const evenMax = 1.3
 
 func certainty(confidence, share float64) float64 {
 	if share == 0 {

@@ -301,3 +301,26 @@ func TestConfidencesAddUpToOneAtMost(t *testing.T) {
 		t.Errorf("confidences add up to %v: %+v", total, f.Suspects)
 	}
 }
+
+// A benchmark that reads more does more of everything, in touched functions too.
+func TestDataThatGrewIsSuspectedWhereAllGrewAlike(t *testing.T) {
+	costs := []cost{{"m.Bench m.Parse", 600, 900}, {"m.Bench m.Other", 200, 300}}
+	grown := func(costs []cost, file string) Finding {
+		d := touched("Parse")
+		d.Files = append(d.Files, recording.FileDiff{Path: file})
+		base, head := 0.0, 0.0
+		for _, c := range costs {
+			base, head = base+c.base, head+c.head
+		}
+		return Find(Input{Data: data(t, 1, costs, nil), Diff: d, Measured: head / base, Pkg: "example.org/x/m"})
+	}
+	f := grown(costs, "m/testdata/big.json")
+	if first(t, f, "outside", .3); len(f.Suspects) != 2 || !strings.Contains(f.Suspects[1].Why, "big.json changed, which the benchmark may read") {
+		t.Errorf("suspects %+v", f.Suspects)
+	}
+	first(t, grown(costs, "x/testdata/big.json"), "outside", .3)
+	first(t, grown(costs, "testdata/big.json"), "outside", .3)
+	// Data of another package, and growth in one place.
+	first(t, grown(costs, "other/testdata/big.json"), "m.Parse", .5)
+	first(t, grown([]cost{{"m.Bench m.Parse", 200, 600}, {"m.Bench m.Other", 600, 600}}, "m/testdata/big.json"), "m.Parse", .7)
+}
