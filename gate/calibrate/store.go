@@ -164,18 +164,26 @@ func difference(stored, now Header) string {
 }
 
 // Append adds a session to the file of h below dir, and makes the file where
-// there is none. What an interrupted writing left is cut off first.
-func Append(dir string, h Header, s Session) (err error) {
-	path := filepath.Join(dir, h.FileName())
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("storing a session: %w", err)
-		}
-	}()
-	line, err := json.Marshal(s)
+// there is none.
+func Append(dir string, h Header, s Session) error {
+	head, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}
+	line, err := json.Marshal(s)
+	if err == nil {
+		err = AppendLine(filepath.Join(dir, h.FileName()), head, line)
+	}
+	if err != nil {
+		return fmt.Errorf("storing a session: %w", err)
+	}
+	return nil
+}
+
+// AppendLine adds a line to a file, which begins with the line head where there is
+// no file yet and head is not empty. What an interrupted writing left is cut off
+// first, and one write leaves the line or none.
+func AppendLine(path string, head, line []byte) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -189,18 +197,14 @@ func Append(dir string, h Header, s Session) (err error) {
 		return err
 	}
 	end := len(whole(raw))
-	if end == 0 {
-		head, err := json.Marshal(h)
-		if err != nil {
-			return err
-		}
-		line = append(append(head, '\n'), line...)
+	text := append(bytes.Clone(line), '\n')
+	if end == 0 && len(head) > 0 {
+		text = append(append(bytes.Clone(head), '\n'), text...)
 	}
 	if err := f.Truncate(int64(end)); err != nil {
 		return err
 	}
-	// One write, so that an interrupt leaves a line or none.
-	if _, err := f.WriteAt(append(line, '\n'), int64(end)); err != nil {
+	if _, err := f.WriteAt(text, int64(end)); err != nil {
 		return err
 	}
 	return f.Sync()

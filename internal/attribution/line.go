@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/perfgate/perfgate/gate/calibrate"
 	"github.com/perfgate/perfgate/gate/recording"
 	"github.com/perfgate/perfgate/gate/verdict"
 )
@@ -151,37 +152,14 @@ func parseLine(text []byte) (Line, error) {
 	return l, nil
 }
 
-// appendLine adds a run to a file. What an interrupted writing left is cut off
-// first.
-func appendLine(file string, l Line) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("storing a run: %w", err)
-		}
-	}()
+// appendLine adds a run to a file.
+func appendLine(file string, l Line) error {
 	text, err := json.Marshal(l)
+	if err == nil {
+		err = calibrate.AppendLine(file, nil, text)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("storing a run: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	raw, err := io.ReadAll(f)
-	if err != nil {
-		return err
-	}
-	end := bytes.LastIndexByte(raw, '\n') + 1
-	if err := f.Truncate(int64(end)); err != nil {
-		return err
-	}
-	// One write, so that an interrupt leaves a line or none.
-	if _, err := f.WriteAt(append(text, '\n'), int64(end)); err != nil {
-		return err
-	}
-	return f.Sync()
+	return nil
 }
