@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/perfgate/perfgate/gate/bottleneck"
+	"github.com/perfgate/perfgate/gate/compare"
 	"github.com/perfgate/perfgate/gate/config"
 	"github.com/perfgate/perfgate/gate/machine"
 	"github.com/perfgate/perfgate/gate/measure"
@@ -290,15 +291,10 @@ func parts(b *recording.Bundle, side recording.Side, key recording.Key, n int) [
 				}
 			}
 			for _, unit := range slices.Sorted(maps.Keys(byUnit)) {
-				out[part] = append(out[part], recording.Value{Unit: unit, Value: median(byUnit[unit])})
+				out[part] = append(out[part], recording.Value{Unit: unit, Value: compare.Median(byUnit[unit])})
 			}
 		}
 		return out
 	}
 	return nil
-}
-
-func median(xs []float64) float64 {
-	slices.Sort(xs)
-	return (xs[(len(xs)-1)/2] + xs[len(xs)/2]) / 2
 }

@@ -189,7 +189,7 @@ func (c *Change) compareTimed(pairs []Pair, params Params) {
 	c.Base, c.Head = centre(base), centre(head)
 	lo, hi := ConfidenceSequence(d)
 	c.Timed = &Timed{
-		Pairs: seq.Pairs(), Delta: median(d), Lo: lo, Hi: hi, Deviation: Deviation(d),
+		Pairs: seq.Pairs(), Delta: Median(d), Lo: lo, Hi: hi, Deviation: Deviation(d),
 		PWorse: seq.PWorse(), PBetter: seq.PBetter(), EPass: seq.EPass(),
 	}
 }

@@ -11,5 +11,5 @@ import (
 func Classic(base, head []float64) (p, change float64) {
 	before := benchmath.NewSample(slices.Clone(base), &benchmath.DefaultThresholds)
 	after := benchmath.NewSample(slices.Clone(head), &benchmath.DefaultThresholds)
-	return benchmath.AssumeNothing.Compare(before, after).P, median(head)/median(base) - 1
+	return benchmath.AssumeNothing.Compare(before, after).P, Median(head)/Median(base) - 1
 }

@@ -207,15 +207,17 @@ func Deviation(d []float64) float64 {
 	if len(d) < 2 {
 		return 0
 	}
-	centre := median(d)
+	centre := Median(d)
 	abs := make([]float64, len(d))
 	for i, x := range d {
 		abs[i] = math.Abs(x - centre)
 	}
-	return 1.4826 * median(abs) // 1/Phi^-1(3/4): exact for normal d
+	return 1.4826 * Median(abs) // 1/Phi^-1(3/4): exact for normal d
 }
 
-func median(x []float64) float64 {
+// Median is the middle of the values, or the mean of the two in the middle; 0 for
+// none.
+func Median(x []float64) float64 {
 	if len(x) == 0 {
 		return 0
 	}

@@ -192,8 +192,8 @@ func TestConfidenceSequence(t *testing.T) {
 	for _, n := range []int{10, 20, 40, 80, 160} {
 		d := normal(rng, 160, .03, .02)[:n]
 		lo, hi := ConfidenceSequence(d)
-		if lo >= hi || lo > median(d) || hi < median(d) {
-			t.Errorf("%d pairs: [%v, %v] around %v", n, lo, hi, median(d))
+		if lo >= hi || lo > Median(d) || hi < Median(d) {
+			t.Errorf("%d pairs: [%v, %v] around %v", n, lo, hi, Median(d))
 		}
 		// The ends are where E crosses 40: just inside nothing is rejected.
 		if !rejects(d, lo) || rejects(d, lo+1e-6) {

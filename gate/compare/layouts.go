@@ -48,7 +48,7 @@ func Layouts(b recording.Bundle) (map[recording.Test][]LayoutEffect, error) {
 				}
 			}
 			if len(d) > 0 {
-				effects[t] = append(effects[t], LayoutEffect{Seed: at.seed, Pairs: len(d), Delta: median(d)})
+				effects[t] = append(effects[t], LayoutEffect{Seed: at.seed, Pairs: len(d), Delta: Median(d)})
 			}
 		}
 	}
